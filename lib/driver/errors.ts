@@ -1,0 +1,79 @@
+/**
+ * Errors of the driver contract. The code alone decides what the engine does; the message and the hint are for people.
+ */
+
+/**
+ * What went wrong, named for what the engine does next (see `plugins/README.md`, "Error codes").
+ *
+ * `broken` is made by the host only: the plugin process died, hung or could not be started.
+ */
+export type ErrorCode =
+  | "invalid_config"
+  | "unsupported"
+  | "denied"
+  | "unavailable"
+  | "held"
+  | "not_found"
+  | "changed"
+  | "corrupt"
+  | "rejected"
+  | "failed"
+  | "no_space"
+  | "uncertain"
+  | "broken"
+  | "cancelled";
+
+/** Every code of the contract; any other counts as `failed`. */
+export const ERROR_CODES: readonly ErrorCode[] = [
+  "invalid_config",
+  "unsupported",
+  "denied",
+  "unavailable",
+  "held",
+  "not_found",
+  "changed",
+  "corrupt",
+  "rejected",
+  "failed",
+  "no_space",
+  "uncertain",
+  "broken",
+  "cancelled",
+];
+
+/** The part of an error that travels as `error.data` of a JSON-RPC response. */
+export interface ErrorDetails {
+  /** `"file"` narrows `denied` to the one file; absent, the code speaks of the device. */
+  scope?: "file";
+  /** What the operator can do, as a command where possible. */
+  hint?: string;
+  /** JSON pointer of the argument that is wrong, for `invalid_config`. */
+  pointer?: string;
+  /** When to ask again, milliseconds from now. */
+  retryAfterMs?: number;
+  /** Opaque state up to 4 KiB that is given back on the next `upload` and `confirm` of the same delivery. */
+  resume?: unknown;
+}
+
+/** An error of a device, as a driver throws it and as the engine catches it. */
+export class DriverError extends Error {
+  override readonly name = "DriverError";
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails & { cause?: unknown } = {}) {
+    const { cause, ...rest } = details;
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.details = rest;
+  }
+}
+
+/** The error as a `DriverError`; one that a driver did not name becomes `failed`. */
+export function asDriverError(error: unknown): DriverError {
+  if (error instanceof DriverError) return error;
+  if (error instanceof DOMException && error.name === "AbortError") {
+    return new DriverError("cancelled", "Call is cancelled", { cause: error });
+  }
+  return new DriverError("failed", error instanceof Error ? error.message : String(error), { cause: error });
+}

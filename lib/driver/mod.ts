@@ -1,0 +1,12 @@
+/**
+ * The driver contract: what every device can be asked, in which shapes, and what its errors mean.
+ * Imports nothing, so that a driver can depend on it alone.
+ *
+ * @module
+ */
+export * from "./client.ts";
+export * from "./driver.ts";
+export * from "./errors.ts";
+export * from "./fingerprint.ts";
+export * from "./paths.ts";
+export * from "./types.ts";

@@ -1,0 +1,155 @@
+/**
+ * The shapes that cross the boundary between the engine and a driver. `plugins/README.md` is the normative text.
+ */
+
+/** A checksum that a device offered or an engine computed; `value` is lower-case hex. */
+export interface Checksum {
+  algorithm: string;
+  value: string;
+}
+
+/** What is known of a file's content without reading it. Absent fields are unknown, not empty. */
+export interface Fingerprint {
+  sizeBytes?: number;
+  /** Modification time, milliseconds since 1970-01-01 UTC. */
+  modifiedMs?: number;
+  /** Any opaque identity of the content. */
+  etag?: string;
+  checksum?: Checksum;
+}
+
+/**
+ * One name in a listing. `path` is `/`-separated, relative to the device's root, without a leading `/`;
+ * the root itself is `""`.
+ */
+export interface Entry extends Fingerprint {
+  path: string;
+  kind: "file" | "directory";
+  /** Why this name cannot be fetched. Such a file is parked with these words. */
+  problem?: string;
+}
+
+/** How a receipt was proven, strongest first. */
+export type Verified = "checksum" | "size" | "accepted" | "none";
+
+/** A target's word that a file landed. */
+export interface Receipt {
+  /** The name that the file has on the target, which differs from the asked one after `rename`. */
+  path: string;
+  sizeBytes: number;
+  url?: string;
+  checksum?: Checksum;
+  verified: Verified;
+}
+
+/** What a driver can do. Absent means no; `callsMax` is 1 when absent. */
+export interface Capabilities {
+  /** Calls that may be under way at once. */
+  callsMax?: number;
+  /** `download` accepts `offsetBytes` above zero. */
+  resumeDownload?: boolean;
+  /** `upload` goes on from what an interrupted one left on the target. */
+  resumeUpload?: boolean;
+  /** `onExisting: "replace"` never leaves a moment without a whole file. */
+  atomicReplace?: boolean;
+  /** The same upload twice leaves one file. */
+  repeatable?: boolean;
+  confirm?: boolean;
+  recursiveList?: boolean;
+  remove?: boolean;
+  /** The driver keeps to `maxBytesPerSecond` and `$/limit`. */
+  rateLimit?: boolean;
+  /** Precision of `modifiedMs` in this device's entries, milliseconds. */
+  modifiedPrecisionMs?: number;
+  /** Checksum algorithms that entries or receipts of this device may carry. */
+  checksums?: string[];
+}
+
+export type Role = "source" | "target";
+export type LogLevel = "debug" | "info" | "warning" | "error";
+
+export interface InitializeParams {
+  protocol: number;
+  /** The device's name, for messages only. */
+  device: string;
+  role: Role;
+  args: Record<string, unknown>;
+  /** This device's folder of the spool, absolute. */
+  spoolDir: string;
+  /** Private to this device, survives restarts, at most 64 MiB, never holds secrets. */
+  stateDir: string;
+  logLevel: LogLevel;
+}
+
+export interface InitializeResult {
+  name: string;
+  version: string;
+  deviceId?: string;
+  capabilities: Capabilities;
+}
+
+export interface ListParams {
+  directory: string;
+  recursive?: boolean;
+}
+
+export interface DownloadParams {
+  path: string;
+  /** The file to write, made by the host; its first `offsetBytes` bytes are a true prefix. */
+  spoolFile: string;
+  offsetBytes: number;
+  expect: Fingerprint;
+  maxBytesPerSecond?: number;
+}
+
+export interface DownloadResult {
+  sizeBytes: number;
+  fingerprint: Fingerprint;
+  checksum?: Checksum;
+}
+
+export type OnExisting = "replace" | "rename" | "fail";
+
+export interface UploadParams {
+  spoolFile: string;
+  path: string;
+  sizeBytes: number;
+  /** SHA-256 of the whole file, lower-case hex. */
+  sha256: string;
+  modifiedMs?: number;
+  onExisting: OnExisting;
+  /** What the last `$/progress` or error of this delivery carried as `resume`. */
+  resume?: unknown;
+  maxBytesPerSecond?: number;
+}
+
+export interface RemoveParams {
+  path: string;
+  expect: Fingerprint;
+}
+
+/** One line of `filesync doctor`. */
+export interface Finding {
+  name: string;
+  ok: boolean;
+  detail: string;
+  remedy?: string;
+}
+
+/** What a device says of itself between calls; absent fields are unchanged. */
+export interface DeviceState {
+  available?: boolean;
+  held?: boolean;
+  reason?: string;
+  deviceId?: string;
+  callsMax?: number;
+}
+
+/** `$/progress`, without the id. */
+export interface Progress {
+  /** Bytes of the file that are done, those of earlier attempts included. */
+  doneBytes: number;
+  /** Asks for so much patience before the next sign of life, at most 30 minutes. */
+  waitMs?: number;
+  resume?: unknown;
+}

@@ -1,0 +1,68 @@
+/**
+ * The answer of `filesync status`: one model for the table, `--json`, and the page. Times are ISO 8601 in UTC.
+ */
+
+/** Counts of files or deliveries and their bytes. */
+export interface Tally {
+  count: number;
+  bytes: number;
+}
+
+export interface TargetStatus {
+  name: string;
+  waiting: Tally;
+  uploading: Tally;
+  delivered: Tally;
+  parked: Tally;
+  uncertain: Tally;
+}
+
+export interface JobStatus {
+  name: string;
+  found: Tally;
+  downloading: Tally;
+  spooled: Tally;
+  done: Tally;
+  parked: Tally;
+  gone: Tally;
+  targets: TargetStatus[];
+  lastListing?: string;
+}
+
+export interface DeviceStatus {
+  name: string;
+  role: "source" | "target";
+  available: boolean;
+  held: boolean;
+  reason?: string;
+  since: string;
+}
+
+export interface ParkedItem {
+  job: string;
+  path: string;
+  /** Absent when the file could not be fetched from the source. */
+  target?: string;
+  state: "parked" | "uncertain";
+  reason: string;
+  hint?: string;
+  attempts: number;
+  since: string;
+}
+
+export interface StatusReport {
+  schema: 1;
+  time: string;
+  /** `ok`: all is delivered; `working`: files are on their way; `waiting`: a device is away; `attention`: a person is needed. */
+  word: "ok" | "working" | "waiting" | "attention";
+  state: string;
+  /** The daemon's process, absent when none runs. */
+  pid?: number;
+  jobs: JobStatus[];
+  devices: DeviceStatus[];
+  /** At most 100, newest first; `parkedTotal` counts all. */
+  parked: ParkedItem[];
+  parkedTotal: number;
+  spool: { dir: string; usedBytes: number; quotaBytes: number };
+  resentBytes: number;
+}

@@ -1,0 +1,87 @@
+/**
+ * JSON-RPC 2.0 messages and the limits of the wire. A message is one line of JSON in UTF-8.
+ */
+import { asDriverError, DriverError, ERROR_CODES, type ErrorCode, type ErrorDetails } from "../driver/mod.ts";
+
+/** The version of the protocol that this program speaks. */
+export const PROTOCOL_VERSION = 1;
+/** Longest line, bytes without the newline. A longer one is dropped and counted. */
+export const LINE_BYTES_MAX = 1024 * 1024;
+/** Most entries in one `$/entries`. */
+export const ENTRIES_MAX = 1000;
+/** Longest `resume` state, bytes of JSON. */
+export const RESUME_BYTES_MAX = 4096;
+/** Shortest time between two `$/progress` of one call, milliseconds: at most 5 a second. */
+export const PROGRESS_INTERVAL_MS = 200;
+/** Longest patience that `waitMs` can ask for, milliseconds. */
+export const WAIT_MS_MAX = 30 * 60 * 1000;
+
+export const METHOD_NOT_FOUND = -32601;
+export const INVALID_PARAMS = -32602;
+export const INVALID_REQUEST = -32600;
+export const DEVICE_ERROR = -32000;
+
+export interface RpcError {
+  code: number;
+  message: string;
+  data?: unknown;
+}
+
+export interface RpcMessage {
+  jsonrpc: "2.0";
+  id?: number | string | null;
+  method?: string;
+  params?: unknown;
+  result?: unknown;
+  error?: RpcError;
+}
+
+/** A plain object, neither null nor an array. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The message in `line`, or `undefined` when it is none. */
+export function parseMessage(line: string): RpcMessage | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (!isObject(value) || value["jsonrpc"] !== "2.0") return undefined;
+  const { id, method, error } = value;
+  if (id !== undefined && id !== null && typeof id !== "number" && typeof id !== "string") return undefined;
+  if (method !== undefined) return typeof method === "string" ? value as unknown as RpcMessage : undefined;
+  if (id === undefined) return undefined;
+  if (error !== undefined) {
+    if (!isObject(error) || typeof error["message"] !== "string") return undefined;
+    return value as unknown as RpcMessage;
+  }
+  return "result" in value ? value as unknown as RpcMessage : undefined;
+}
+
+/** The wire form of a driver's error. */
+export function toRpcError(error: unknown): RpcError {
+  const { code, message, details } = asDriverError(error);
+  return { code: DEVICE_ERROR, message, data: { code, ...details } };
+}
+
+/** A driver's error from its wire form; missing and unknown codes count as `failed`. */
+export function fromRpcError(error: RpcError): DriverError {
+  if (error.code === METHOD_NOT_FOUND) return new DriverError("unsupported", error.message);
+  const data = isObject(error.data) ? error.data : {};
+  const code = ERROR_CODES.includes(data["code"] as ErrorCode) && data["code"] !== "broken"
+    ? data["code"] as ErrorCode
+    : "failed";
+  const details: ErrorDetails = {};
+  if (data["scope"] === "file") details.scope = "file";
+  if (typeof data["hint"] === "string") details.hint = data["hint"];
+  if (typeof data["pointer"] === "string") details.pointer = data["pointer"];
+  const retryAfterMs = data["retryAfterMs"];
+  if (typeof retryAfterMs === "number" && retryAfterMs >= 0) details.retryAfterMs = retryAfterMs;
+  if (data["resume"] !== undefined && JSON.stringify(data["resume"]).length <= RESUME_BYTES_MAX) {
+    details.resume = data["resume"];
+  }
+  return new DriverError(code, error.message, details);
+}

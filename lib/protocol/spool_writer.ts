@@ -1,0 +1,97 @@
+/**
+ * Appends a download to its spool file so that the file's bytes are a true prefix at every instant. A driver that can
+ * resume fetches from {@linkcode SpoolWriter.startBytes} on: the overlap is compared, not written, so that two versions
+ * of a file are never glued together.
+ */
+import { DriverError } from "../driver/mod.ts";
+
+/** How much of the prefix is fetched again and compared on resume, bytes. */
+export const OVERLAP_BYTES = 64 * 1024;
+
+/** Writes in order, synchronously: a driver is a process of its own, and sync writes are 2 to 5 times faster there. */
+export class SpoolWriter {
+  /** Where to start fetching: `offsetBytes` less the overlap that is compared. */
+  readonly startBytes: number;
+  readonly #file: Deno.FsFile;
+  readonly #overlap: Uint8Array;
+  #positionBytes: number;
+
+  /**
+   * @param spoolFile the host's file; it must exist
+   * @param offsetBytes length of the true prefix that it holds; anything beyond is cut off
+   * @param overlapBytes how much of the prefix to compare; 0 for sources that cannot be asked for it
+   */
+  constructor(spoolFile: string, offsetBytes: number, overlapBytes: number = OVERLAP_BYTES) {
+    this.startBytes = Math.max(0, offsetBytes - overlapBytes);
+    this.#file = Deno.openSync(spoolFile, { read: true, write: true });
+    try {
+      if (this.#file.statSync().size < offsetBytes) {
+        throw new DriverError("corrupt", `Spool file is shorter than the offset: ${offsetBytes} bytes`);
+      }
+      this.#file.truncateSync(offsetBytes);
+      this.#overlap = new Uint8Array(offsetBytes - this.startBytes);
+      this.#file.seekSync(this.startBytes, Deno.SeekMode.Start);
+      for (let at = 0; at < this.#overlap.length;) {
+        const count = this.#file.readSync(this.#overlap.subarray(at));
+        if (count === null) throw new DriverError("corrupt", "Spool file ended while it was read");
+        at += count;
+      }
+    } catch (error) {
+      this.#file.close();
+      throw error;
+    }
+    this.#positionBytes = this.startBytes;
+  }
+
+  /** Bytes of the file that are held and proven so far; the offset of the next byte to fetch. */
+  get positionBytes(): number {
+    return this.#positionBytes;
+  }
+
+  /**
+   * Takes the next bytes of the source.
+   * @throws {DriverError} `corrupt` when the overlap differs from what the spool holds; `no_space` when the disk is full
+   */
+  write(chunk: Uint8Array): void {
+    const overlapAt = this.#positionBytes - this.startBytes;
+    let rest = chunk;
+    if (overlapAt < this.#overlap.length) {
+      const compared = Math.min(chunk.length, this.#overlap.length - overlapAt);
+      for (let at = 0; at < compared; at++) {
+        if (chunk[at] !== this.#overlap[overlapAt + at]) {
+          throw new DriverError(
+            "corrupt",
+            `Source differs from the part already held at byte ${this.#positionBytes + at}`,
+          );
+        }
+      }
+      this.#positionBytes += compared;
+      rest = chunk.subarray(compared);
+    }
+    while (rest.length > 0) {
+      const count = this.#writeSome(rest);
+      this.#positionBytes += count;
+      rest = rest.subarray(count);
+    }
+  }
+
+  #writeSome(bytes: Uint8Array): number {
+    try {
+      return this.#file.writeSync(bytes);
+    } catch (error) {
+      // ENOSPC has no class of its own in Deno.
+      if (error instanceof Error && /os error (28|122)/.test(error.message)) {
+        throw new DriverError("no_space", "Cannot write to the spool: no space left", { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
