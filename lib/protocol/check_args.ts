@@ -78,6 +78,7 @@ function isOfType(value: unknown, type: string): boolean {
     case "object":
       return typeof value === "object" && value !== null && !Array.isArray(value);
     default:
+      // deno-lint-ignore valid-typeof -- the remaining JSON Schema types have the names that typeof gives
       return typeof value === type;
   }
 }
