@@ -77,3 +77,15 @@ export function asDriverError(error: unknown): DriverError {
   }
   return new DriverError("failed", error instanceof Error ? error.message : String(error), { cause: error });
 }
+
+/** Signals by which an operator, a service manager or the kernel (out of memory) ends a process. */
+const OUTSIDE_SIGNALS: readonly unknown[] = ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"];
+
+/**
+ * Whether a `broken` came of a plugin that somebody else killed: then the file that was moved is hardly to blame. The
+ * host puts how the process ended into the error's cause.
+ */
+export function isKilledFromOutside(error: DriverError): boolean {
+  const death = error.cause as { signal?: unknown; killedByUs?: unknown } | undefined;
+  return error.code === "broken" && death?.killedByUs === false && OUTSIDE_SIGNALS.includes(death.signal);
+}

@@ -4,9 +4,12 @@
  *
  * @module
  */
+export * from "./access.ts";
 export * from "./client.ts";
 export * from "./driver.ts";
 export * from "./errors.ts";
 export * from "./fingerprint.ts";
 export * from "./paths.ts";
+export * from "./retry.ts";
+export * from "./signals.ts";
 export * from "./types.ts";

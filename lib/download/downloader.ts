@@ -1,0 +1,217 @@
+/**
+ * The downloader: SOURCE → SPOOL. Takes found files in order, reserves room, lets the driver append to a partial, proves
+ * and publishes it in the spool, and only then says `spooled`.
+ */
+import { asDriverError, Bell, type DeviceAccess, DriverError, type Turn } from "../driver/mod.ts";
+import type { EventBus, Log } from "../observe/mod.ts";
+import { isNoSpace, type Reservation, type Spool, SpoolError, statSpoolFile } from "../spool/mod.ts";
+import {
+  markDownloading,
+  nextFiles,
+  type QueuedFile,
+  recordWhenWritable,
+  StateError,
+  type Store,
+} from "../state/mod.ts";
+import { type FailurePolicy, settleFailure } from "./failure.ts";
+import { type FetchOutcome, fetchToSpool } from "./fetch.ts";
+
+export interface DownloaderOptions {
+  job: { id: number; name: string };
+  source: DeviceAccess;
+  /** The device's row, which names its folder in the spool. */
+  deviceDir: number;
+  store: Store;
+  spool: Spool;
+  order: "newest" | "oldest" | "name";
+  movers: number;
+  attempts: number;
+  /** Bytes per second for the whole station; absent: no limit. */
+  bytesPerSecond?: number;
+  events: EventBus;
+  log: Log;
+  /** Called when a file is in the spool. */
+  onSpooled: () => void;
+  /** Called when the source turned out to differ from its listing: list again soon. */
+  onChanged: () => void;
+}
+
+/** How long the station rests when the disk is full, milliseconds. */
+const NO_SPACE_PAUSE_MS = 5000;
+
+/** The download station of one job. */
+export class Downloader {
+  readonly #options: DownloaderOptions;
+  /** Rung when there may be work: files were found, room was made, a retry is due, the source changed. */
+  readonly bell = new Bell();
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #claimed = new Set<number>();
+  #sourceId: number | undefined;
+  #waitsForRoom = false;
+
+  constructor(options: DownloaderOptions) {
+    this.#options = options;
+  }
+
+  /** Downloads under way. */
+  get active(): number {
+    return this.#underWay.size;
+  }
+
+  /** Whether the queue waits for room in the spool. */
+  get waitsForRoom(): boolean {
+    return this.#waitsForRoom;
+  }
+
+  /** Which device's files are fetched: those of the card that was listed last. */
+  fetchFrom(sourceId: number): void {
+    this.#sourceId = sourceId;
+    this.bell.ring();
+  }
+
+  /** Whether a file could be started now if the source is there. */
+  hasWork(): boolean {
+    return this.#next() !== undefined;
+  }
+
+  /** Works until `signal` is aborted; what is under way is cancelled then and awaited. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { source, job } = this.#options;
+    while (!signal.aborted) {
+      const file = this.#underWay.size < this.#options.movers ? this.#next() : undefined;
+      if (file === undefined) {
+        await this.bell.wait(signal);
+        continue;
+      }
+      let turn: Turn;
+      try {
+        turn = await source.turn(job.name, { signal, alone: file.breaks > 0 });
+      } catch {
+        break;
+      }
+      // While we waited for the turn the queue may have changed.
+      const current = this.#next();
+      if (current === undefined || (current.breaks > 0) !== (file.breaks > 0)) {
+        turn.end();
+        continue;
+      }
+      const reservation = this.#reserve(current);
+      if (reservation === undefined) {
+        turn.end();
+        await this.bell.wait(signal, NO_SPACE_PAUSE_MS);
+        continue;
+      }
+      const moving = this.#move(current, turn, reservation, signal).finally(() => {
+        this.#underWay.delete(moving);
+        this.#claimed.delete(current.id);
+        this.bell.ring();
+      });
+      this.#underWay.add(moving);
+    }
+    await Promise.allSettled(this.#underWay);
+  }
+
+  #next(): QueuedFile | undefined {
+    if (this.#sourceId === undefined) return undefined;
+    const { store, order, movers } = this.#options;
+    return nextFiles(store, this.#sourceId, order, movers + 1).find((file) => !this.#claimed.has(file.id));
+  }
+
+  /** Room in the spool for the rest of a file, and the file out of the queue; `undefined` when there is none now. */
+  #reserve(file: QueuedFile): Reservation | undefined {
+    const { spool, log, store, deviceDir } = this.#options;
+    try {
+      const held = statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0;
+      const reservation = spool.reserve(file.fingerprint.sizeBytes ?? held, held);
+      if (reservation === undefined) {
+        this.#noteFull("Spool is full: downloads wait, uploads go on");
+        return undefined;
+      }
+      try {
+        markDownloading(store, file.id, deviceDir);
+      } catch (error) {
+        reservation.end(held);
+        throw error;
+      }
+      if (this.#waitsForRoom) log.info("Spool has room again: downloads go on");
+      this.#waitsForRoom = false;
+      this.#claimed.add(file.id);
+      return reservation;
+    } catch (error) {
+      if (isFull(error)) {
+        this.#noteFull("Disk of the spool is full: downloads wait, uploads go on");
+        return undefined;
+      }
+      if (!(error instanceof SpoolError)) throw error;
+      const details = error.hint === undefined ? {} : { hint: error.hint };
+      const failure = new DriverError("rejected", error.message, details);
+      settleFailure(file, failure, { heldBytes: 0, resentBytes: 0, alone: false }, this.#policy())();
+      return undefined;
+    }
+  }
+
+  #noteFull(message: string): void {
+    if (!this.#waitsForRoom) this.#options.log.warning(message);
+    this.#waitsForRoom = true;
+  }
+
+  async #move(file: QueuedFile, turn: Turn, reservation: Reservation, signal: AbortSignal): Promise<void> {
+    const { job, events, onSpooled, spool, deviceDir } = this.#options;
+    const outcome: FetchOutcome = { heldBytes: 0, resentBytes: 0 };
+    try {
+      const facts = await fetchToSpool(file, turn, { ...this.#options, signal, outcome, active: () => this.active });
+      reservation.end(facts.sizeBytes);
+      events.emit({
+        event: "downloaded",
+        job: job.name,
+        path: file.path,
+        sizeBytes: facts.sizeBytes,
+        sha256: facts.sha256,
+        resumedBytes: facts.resumedBytes,
+      });
+      onSpooled();
+    } catch (error) {
+      const failure = isFull(error)
+        ? new DriverError("no_space", "Disk of the spool is full", { cause: error })
+        : asDriverError(error);
+      turn.end(failure);
+      await this.#fail(file, failure, { ...outcome, alone: turn.alone }, signal);
+      reservation.end(statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0);
+      if (failure.code === "no_space") {
+        this.#noteFull("Disk of the spool is full: downloads wait, uploads go on");
+        await new Bell().wait(signal, NO_SPACE_PAUSE_MS);
+      }
+    } finally {
+      turn.end();
+    }
+  }
+
+  async #fail(
+    file: QueuedFile,
+    error: DriverError,
+    facts: FetchOutcome & { alone: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { store, log, onChanged } = this.#options;
+    try {
+      const tell = await recordWhenWritable(store, () => settleFailure(file, error, facts, this.#policy()), {
+        signal,
+        onFull: () => this.#noteFull("Disk of the state store is full: downloads wait"),
+      });
+      tell();
+    } catch (cause) {
+      // Stopping with a full disk: the row stays as it is there, and the next start puts it right.
+      log.error(`Cannot record the failure of "${file.path}": ${cause instanceof Error ? cause.message : cause}`);
+    }
+    if (error.code === "changed") onChanged();
+  }
+
+  #policy(): FailurePolicy {
+    const { store, spool, job, events, log, attempts, deviceDir } = this.#options;
+    return { store, spool, job, events, log, attemptsMax: attempts, deviceDir };
+  }
+}
+
+function isFull(error: unknown): boolean {
+  return isNoSpace(error) || (error instanceof StateError && error.code === "no_space");
+}

@@ -1,0 +1,110 @@
+/** What a failed download means for its file: the code alone decides. */
+import { backoffMs, type DriverError, type ErrorCode, isKilledFromOutside } from "../driver/mod.ts";
+import type { EventBus, Log } from "../observe/mod.ts";
+import { discardPartial, type Spool } from "../spool/mod.ts";
+import { addResent, type FileFailure, markFileFailed, type QueuedFile, requeueFile, type Store } from "../state/mod.ts";
+import type { FetchOutcome } from "./fetch.ts";
+
+export interface FailurePolicy {
+  store: Store;
+  spool: Spool;
+  job: { name: string };
+  events: EventBus;
+  log: Log;
+  attemptsMax: number;
+  deviceDir: number;
+}
+
+const RETRY = { firstMs: 1000, maxMs: 15 * 60 * 1000 };
+/** A file that the device refuses: asked again now and then, since a person may change its permissions. */
+const DENIED_RETRY_MS = 60 * 60 * 1000;
+/** Times that a plugin may be killed from outside beside one file, without progress, before that file is suspect. */
+export const BREAKS_MAX = 20;
+
+/** Codes that speak of the device: the file waits, without a mark against it. */
+const OF_THE_DEVICE: readonly ErrorCode[] = [
+  "unavailable",
+  "held",
+  "cancelled",
+  "no_space",
+  "invalid_config",
+  "unsupported",
+];
+
+/** Records what `error` means for `file`. Returns what is to be told once that is on disk. */
+export function settleFailure(
+  file: QueuedFile,
+  error: DriverError,
+  facts: FetchOutcome & { alone: boolean },
+  policy: FailurePolicy,
+): () => void {
+  const { store, spool } = policy;
+  // A partial belongs to a fingerprint: what is not that file any more must never be continued.
+  if (error.code === "changed" || error.code === "corrupt" || error.code === "not_found") {
+    discardPartial(spool.partialPath(policy.deviceDir, file.id));
+  }
+  if (OF_THE_DEVICE.includes(error.code) || (error.code === "denied" && error.details.scope !== "file")) {
+    store.write(() => {
+      requeueFile(store, file.id, facts.heldBytes);
+      addResent(store, facts.resentBytes);
+    });
+    return () => {};
+  }
+  const failure = judge(file, error, facts, policy.attemptsMax);
+  store.write(() => {
+    markFileFailed(store, file.id, failure);
+    addResent(store, facts.resentBytes);
+  });
+  return () => tell(file, error, failure, policy);
+}
+
+function tell(file: QueuedFile, error: DriverError, failure: FileFailure, { job, events, log }: FailurePolicy): void {
+  const label = `Cannot download "${file.path}": ${error.message}`;
+  const { hint } = error.details;
+  if (failure.state === "gone") {
+    log.info(error.code === "changed" ? label : `"${file.path}" is gone from the source`);
+    if (error.code !== "changed") events.emit({ event: "gone", job: job.name, path: file.path });
+  } else if (failure.state === "parked") {
+    const told = { reason: error.message, code: error.code, ...(hint === undefined ? {} : { hint }) };
+    events.emit({ event: "parked", job: job.name, path: file.path, ...told });
+  } else {
+    log.info(`${label}; next try in ${Math.max(0, Math.ceil((failure.retryAtMs - performance.now()) / 1000))} s`);
+  }
+}
+
+function judge(
+  file: QueuedFile,
+  error: DriverError,
+  facts: FetchOutcome & { alone: boolean },
+  attemptsMax: number,
+): FileFailure {
+  const progressed = facts.heldBytes > file.bestBytes;
+  const failure: FileFailure = {
+    state: "found",
+    attempts: progressed ? 1 : file.attempts + 1,
+    breaks: progressed ? 0 : file.breaks,
+    bestBytes: Math.max(file.bestBytes, facts.heldBytes),
+    retryAtMs: 0,
+    error,
+    resentBytes: facts.resentBytes,
+  };
+  if (error.code === "not_found") return { ...failure, state: "gone", attempts: 0, bestBytes: 0 };
+  if (error.code === "rejected") return { ...failure, state: "parked" };
+  if (error.code === "denied") {
+    const retryAtMs = performance.now() + backoffMs(1, { firstMs: DENIED_RETRY_MS, maxMs: DENIED_RETRY_MS });
+    return { ...failure, attempts: file.attempts, retryAtMs };
+  }
+  if (error.code === "broken" && (!facts.alone || isKilledFromOutside(error))) {
+    // Other calls were under way, or somebody killed the plugin: this file only is suspected.
+    failure.attempts = progressed ? 0 : file.attempts;
+    failure.breaks = progressed ? 1 : file.breaks + 1;
+    if (failure.breaks > BREAKS_MAX) return { ...failure, state: "parked" };
+    return failure;
+  }
+  if (error.code === "broken") failure.breaks = Math.max(1, failure.breaks);
+  if (error.code === "changed" || error.code === "corrupt") failure.bestBytes = 0;
+  if (failure.attempts >= attemptsMax) return { ...failure, state: "parked" };
+  if (error.code === "changed") return { ...failure, state: "gone" };
+  const waitMs = Math.max(backoffMs(failure.attempts, RETRY), error.details.retryAfterMs ?? 0);
+  return { ...failure, retryAtMs: performance.now() + waitMs };
+}

@@ -1,0 +1,183 @@
+/** One download: the partial, the driver's call, the proof, and the order of fsync, rename and commit. */
+import { rename } from "node:fs/promises";
+import { type DownloadParams, DriverError, sameFingerprint, type Turn } from "../driver/mod.ts";
+import type { EventBus } from "../observe/mod.ts";
+import {
+  FileHasher,
+  preparePartial,
+  publishSpoolFile,
+  removeFile,
+  type Spool,
+  statSpoolFile,
+  syncFile,
+} from "../spool/mod.ts";
+import { addResent, markSpooled, markSynced, type QueuedFile, type SpooledFacts, type Store } from "../state/mod.ts";
+
+/** What was true when a download ended, also when it failed. */
+export interface FetchOutcome {
+  /** Bytes that the partial holds. */
+  heldBytes: number;
+  /** Bytes that were fetched although they had been held before. */
+  resentBytes: number;
+}
+
+export interface FetchContext {
+  job: { id: number; name: string };
+  deviceDir: number;
+  store: Store;
+  spool: Spool;
+  bytesPerSecond?: number;
+  events: EventBus;
+  signal: AbortSignal;
+  /** Filled in while the download runs. */
+  outcome: FetchOutcome;
+  /** Downloads that share the limit. */
+  active: () => number;
+}
+
+/** After so many bytes or milliseconds a partial is fsynced: what a power cut may cost. */
+const SYNC_BYTES = 16 * 1024 * 1024;
+const SYNC_INTERVAL_MS = 10_000;
+/** From this size on the hash follows the growing file. */
+const FOLLOW_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Fetches `file` into the spool and commits it.
+ * @throws {DriverError} with the consequence as its code; the partial is left for the next attempt
+ */
+export async function fetchToSpool(
+  file: QueuedFile,
+  turn: Turn,
+  context: FetchContext,
+): Promise<SpooledFacts & { resumedBytes: number }> {
+  const { spool, store, deviceDir, outcome } = context;
+  spool.deviceDir(deviceDir);
+  const partial = spool.partialPath(deviceDir, file.id);
+  const resumable = turn.capabilities.resumeDownload === true;
+  const startBytes = preparePartial(partial, resumable ? file.fingerprint.sizeBytes ?? Number.MAX_SAFE_INTEGER : 0);
+  outcome.heldBytes = startBytes;
+  const before = statSpoolFile(partial);
+  const hasher = new FileHasher(partial);
+  try {
+    const result = await callDriver(file, turn, context, { partial, startBytes, hasher });
+    const after = statSpoolFile(partial);
+    if (after === undefined || before === undefined || after.inode !== before.inode) {
+      throw new DriverError("corrupt", `Spool file of "${file.path}" was replaced while it was fetched`);
+    }
+    outcome.heldBytes = after.sizeBytes;
+    checkResult(file, result, after.sizeBytes);
+    // A few small files share their fsyncs; the hash reads what the fsync has written.
+    const [{ sha256, readBytes }] = await Promise.all([hasher.finish(after.sizeBytes), syncFile(partial)]);
+    if (readBytes !== after.sizeBytes) {
+      throw new DriverError("corrupt", `Spool file of "${file.path}" changed its size`);
+    }
+    if (result.checksum?.algorithm === "sha256" && result.checksum.value !== sha256) {
+      throw new DriverError("corrupt", `Checksum of "${file.path}" is ${sha256}: expected ${result.checksum.value}`);
+    }
+    turn.end();
+    const final = spool.filePath(deviceDir, file.id);
+    await publishSpoolFile(partial, final);
+    const published = statSpoolFile(final);
+    if (published === undefined) throw new DriverError("corrupt", `Spool file of "${file.path}" vanished`);
+    const facts: SpooledFacts = {
+      sizeBytes: after.sizeBytes,
+      sha256,
+      inode: published.inode,
+      ctimeMs: published.ctimeMs,
+      fingerprint: result.fingerprint,
+      resentBytes: outcome.resentBytes,
+    };
+    try {
+      store.write(() => {
+        markSpooled(store, file, facts);
+        addResent(store, outcome.resentBytes);
+      });
+      await store.durable();
+    } catch (error) {
+      // The row still says that the file is to be fetched: keep its bytes where the next attempt looks for them.
+      await rename(final, partial);
+      throw error;
+    }
+    return { ...facts, resumedBytes: startBytes };
+  } catch (error) {
+    hasher.close();
+    const held = statSpoolFile(partial);
+    if (held !== undefined) outcome.heldBytes = held.sizeBytes;
+    if (held?.sizeBytes === 0) await removeFile(partial);
+    throw error;
+  }
+}
+
+interface CallFacts {
+  partial: string;
+  startBytes: number;
+  hasher: FileHasher;
+}
+
+async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, facts: CallFacts) {
+  const { job, events, store, outcome, bytesPerSecond } = context;
+  const { partial, startBytes, hasher } = facts;
+  const params: DownloadParams = {
+    path: file.path,
+    spoolFile: partial,
+    offsetBytes: startBytes,
+    expect: file.fingerprint,
+  };
+  if (bytesPerSecond !== undefined) {
+    params.maxBytesPerSecond = Math.max(1, Math.floor(bytesPerSecond / Math.max(1, context.active())));
+  }
+  const sizeBytes = file.fingerprint.sizeBytes;
+  let syncedBytes = file.syncedBytes;
+  let syncedAtMs = performance.now();
+  let syncing: Promise<void> | undefined;
+  let first = true;
+  const result = await turn.client.download(params, {
+    signal: context.signal,
+    onProgress: ({ doneBytes }) => {
+      const done = sizeBytes === undefined ? doneBytes : Math.min(doneBytes, sizeBytes);
+      if (first && done < startBytes) outcome.resentBytes = startBytes - done;
+      first = false;
+      events.emit({
+        event: "progress",
+        job: job.name,
+        path: file.path,
+        doneBytes: done,
+        ...(sizeBytes === undefined ? {} : { sizeBytes }),
+      });
+      if (done >= FOLLOW_BYTES) hasher.follow(Math.min(done, statSpoolFile(partial)?.sizeBytes ?? 0));
+      const nowMs = performance.now();
+      if (syncing === undefined && (done - syncedBytes >= SYNC_BYTES || nowMs - syncedAtMs >= SYNC_INTERVAL_MS)) {
+        const held = statSpoolFile(partial)?.sizeBytes ?? 0;
+        syncing = syncFile(partial).then(() => {
+          syncedBytes = held;
+          syncedAtMs = performance.now();
+          markSynced(store, file.id, held);
+        }).catch(() => {
+          // The fsync at the end decides; this one only bounds what a power cut would cost.
+        }).finally(() => syncing = undefined);
+      }
+    },
+  });
+  await syncing;
+  return result;
+}
+
+function checkResult(
+  file: QueuedFile,
+  result: { sizeBytes: number; fingerprint: { sizeBytes?: number; modifiedMs?: number; etag?: string } },
+  heldBytes: number,
+): void {
+  if (result.sizeBytes !== heldBytes) {
+    throw new DriverError(
+      "corrupt",
+      `Driver reports ${result.sizeBytes} bytes of "${file.path}": spool holds ${heldBytes}`,
+    );
+  }
+  const listed = file.fingerprint.sizeBytes;
+  if (listed !== undefined && listed !== heldBytes) {
+    throw new DriverError("changed", `Source changed: "${file.path}" has ${heldBytes} bytes, listed were ${listed}`);
+  }
+  if (!sameFingerprint(file.fingerprint, result.fingerprint, file.precisionMs)) {
+    throw new DriverError("changed", `Source changed while "${file.path}" was fetched`);
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The devices of a configuration: equal driver and resolved args are one device, one plugin process per device and role.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { DeviceConfig } from "../config/types.ts";
+import type { Role } from "../driver/mod.ts";
+import { HostedDevice, type PluginSet } from "../host/mod.ts";
+import { type EventBus, logFor } from "../observe/mod.ts";
+import type { Spool } from "../spool/mod.ts";
+import { recordDevice, registerDevice, type Store } from "../state/mod.ts";
+import { DeviceGate } from "./device_gate.ts";
+import { EngineError, EXIT } from "./errors.ts";
+
+export interface DevicesOptions {
+  plugins: PluginSet;
+  store: Store;
+  spool: Spool;
+  events: EventBus;
+  /** Reads the secrets of a device's arguments. */
+  resolve: (args: Record<string, unknown>) => Record<string, unknown>;
+  /** Called when a device opens or closes. */
+  onChange: () => void;
+}
+
+/** One device at work. */
+export interface OpenDevice {
+  gate: DeviceGate;
+  hosted: HostedDevice;
+  /** The device's row, which names its folder in the spool. */
+  row: number;
+  /** The driver's device is used by one process only: cards and vehicles, which reuse names. */
+  reusesNames: boolean;
+}
+
+/** Opens each device once and closes them all. */
+export class Devices {
+  readonly #options: DevicesOptions;
+  readonly #open = new Map<string, OpenDevice>();
+
+  constructor(options: DevicesOptions) {
+    this.#options = options;
+  }
+
+  /** Every device that was opened. */
+  get all(): OpenDevice[] {
+    return [...this.#open.values()];
+  }
+
+  /**
+   * The device behind a configuration, in a role.
+   * @throws {EngineError} 3 when there is no such driver or it does not have the role
+   */
+  open(config: DeviceConfig, role: Role): OpenDevice {
+    const { plugins, store, spool, events, resolve, onChange } = this.#options;
+    const args = resolve(config.args);
+    const key = JSON.stringify([role, config.driver, canonical(args)]);
+    const known = this.#open.get(key);
+    if (known !== undefined) return known;
+    const plugin = plugins.get(config.driver);
+    if (plugin === undefined) {
+      throw new EngineError(EXIT.config, `Driver "${config.driver}" of device "${config.name}" is not installed`, {
+        hint: "filesync plugins list shows the drivers that there are",
+      });
+    }
+    const log = logFor(config.name);
+    const row = registerDevice(store, config.name, role);
+    const stateDir = join(`${store.path}.devices`, String(row));
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const hosted = new HostedDevice({
+      plugin,
+      name: config.name,
+      role,
+      args,
+      spoolDir: spool.deviceDir(row),
+      spoolRoot: spool.dir,
+      stateDir,
+      log,
+    });
+    const gate = new DeviceGate({
+      name: config.name,
+      role,
+      client: hosted,
+      events,
+      log,
+      record: (state) => recordDevice(store, row, state),
+      onChange,
+    });
+    const device = { gate, hosted, row, reusesNames: plugin.exclusive === true };
+    this.#open.set(key, device);
+    return device;
+  }
+
+  /** Ends every plugin, at most 3 s after it was asked to. */
+  async close(): Promise<void> {
+    for (const { gate } of this.#open.values()) gate.stop();
+    await Promise.allSettled(this.all.map(({ hosted }) => hosted.close()));
+  }
+}
+
+/** The same value with the keys of every object in order. */
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([k, v]) => [k, canonical(v)]),
+  );
+}

@@ -1,0 +1,242 @@
+/** Owns lifetimes: the store and its lock, the spool, the plugins, the jobs; and ends them in the right order. */
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import { mkdirSync } from "node:fs";
+import { type Config, type JobConfig, resolveSecrets } from "../config/mod.ts";
+import { Bell, type ErrorCode } from "../driver/mod.ts";
+import type { PluginSet } from "../host/mod.ts";
+import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
+import { Spool } from "../spool/mod.ts";
+import { nextRetryMs, outstanding, releaseRetries, Store } from "../state/mod.ts";
+import type { DeviceGate } from "./device_gate.ts";
+import { Devices } from "./devices.ts";
+import { asEngineError, EngineError, EXIT } from "./errors.ts";
+import { exitStatus } from "./exit_status.ts";
+import { JobPipeline } from "./pipeline.ts";
+import { reconcile } from "./reconcile.ts";
+
+export interface SyncOptions {
+  /** End when all that can move has moved. */
+  once: boolean;
+  /** Only these jobs; absent: all. */
+  jobs?: string[];
+  plugins: PluginSet;
+  events: EventBus;
+  /** Aborted: stop, lose nothing, within 3 s. */
+  signal: AbortSignal;
+  version: string;
+}
+
+/** How long a single run waits for a retry or an absent device, milliseconds. */
+const PATIENCE_MS = 10_000;
+/** How often ended back-offs are looked for, milliseconds. */
+const RETRY_SWEEP_MS = 500;
+/** Codes of a closed device that no waiting mends. */
+const HOPELESS: readonly ErrorCode[] = ["denied", "invalid_config", "unsupported"];
+
+/**
+ * Runs the jobs of a configuration.
+ * @returns what the run came to, with the exit code of the contract
+ * @throws {EngineError} when it cannot run at all
+ */
+export async function runSync(config: Config, options: SyncOptions): Promise<Summary> {
+  try {
+    return await new Engine(config, options).run();
+  } catch (error) {
+    throw asEngineError(error);
+  }
+}
+
+/** The jobs to run, in the order of the configuration. */
+export function selectJobs(config: Config, names: string[] | undefined): JobConfig[] {
+  if (names === undefined || names.length === 0) return config.jobs;
+  return names.map((name) => {
+    const job = config.jobs.find((candidate) => candidate.name === name);
+    if (job !== undefined) return job;
+    const known = config.jobs.map((candidate) => `"${candidate.name}"`).join(", ");
+    throw new EngineError(EXIT.usage, `Job "${name}" is not in ${config.file}`, { hint: `Jobs are ${known}` });
+  });
+}
+
+class Engine {
+  readonly #config: Config;
+  readonly #options: SyncOptions;
+  readonly #jobs: JobConfig[];
+  readonly #activity = new Bell();
+  readonly #counts = { found: 0, downloaded: 0, downloadedBytes: 0, delivered: 0, deliveredBytes: 0, gone: 0 };
+  readonly #startedMs = performance.now();
+
+  constructor(config: Config, options: SyncOptions) {
+    this.#config = config;
+    this.#options = options;
+    this.#jobs = selectJobs(config, options.jobs);
+  }
+
+  async run(): Promise<Summary> {
+    const { events } = this.#options;
+    mkdirSync(dirname(this.#config.statePath), { recursive: true });
+    using store = new Store(this.#config.statePath);
+    const spool = new Spool({
+      dir: this.#config.spool.dir,
+      quotaBytes: this.#config.spool.quotaBytes,
+      minFreeBytes: this.#config.spool.minFreeBytes,
+      storeId: storeId(store),
+    });
+    await reconcile(store, spool, logFor("start"));
+    const stopCounting = events.listen((event) => this.#count(event));
+    const devices = new Devices({
+      plugins: this.#options.plugins,
+      store,
+      spool,
+      events,
+      resolve: (args) => resolveSecrets(args),
+      onChange: () => this.#activity.ring(),
+    });
+    try {
+      return await this.#work(store, spool, devices);
+    } finally {
+      await devices.close();
+      stopCounting();
+      await store.durable();
+    }
+  }
+
+  async #work(store: Store, spool: Spool, devices: Devices): Promise<Summary> {
+    const { events, signal, once, version } = this.#options;
+    const pipelines = this.#jobs.map((job) => this.#pipeline(job, store, spool, devices));
+    spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.wake());
+    events.emit({
+      event: "start",
+      version,
+      pid: Deno.pid,
+      config: this.#config.file,
+      jobs: this.#jobs.map((job) => job.name),
+    });
+    const ended = new AbortController();
+    const stop = AbortSignal.any([signal, ended.signal]);
+    const sweep = setInterval(() => {
+      if (releaseRetries(store, performance.now())) pipelines.forEach((pipeline) => pipeline.wake());
+    }, RETRY_SWEEP_MS);
+    try {
+      const running = Promise.all(pipelines.map((pipeline) => pipeline.run(stop)));
+      const first = once ? this.#untilNothingMoves(pipelines, store) : undefined;
+      await Promise.race(first === undefined ? [running] : [running, first]);
+      const facts = this.#facts(pipelines, store);
+      ended.abort();
+      await running;
+      return this.#summarize(facts, pipelines, store);
+    } finally {
+      clearInterval(sweep);
+      ended.abort();
+    }
+  }
+
+  #pipeline(job: JobConfig, store: Store, spool: Spool, devices: Devices): JobPipeline {
+    const source = devices.open(job.source, "source");
+    const targets = new Map<string, DeviceGate>();
+    for (const target of job.targets) targets.set(target.name, devices.open(target.device, "target").gate);
+    return new JobPipeline({
+      job,
+      source,
+      targets,
+      store,
+      spool,
+      events: this.#options.events,
+      host: hostname(),
+      activity: this.#activity,
+      once: this.#options.once,
+    });
+  }
+
+  /** Resolves when nothing moves and nothing will within our patience. */
+  async #untilNothingMoves(pipelines: JobPipeline[], store: Store): Promise<void> {
+    const { signal } = this.#options;
+    let quietSinceMs: number | undefined;
+    while (!signal.aborted) {
+      const nowMs = performance.now();
+      if (pipelines.some((pipeline) => pipeline.isBusy)) {
+        quietSinceMs = undefined;
+        await this.#activity.wait(signal, RETRY_SWEEP_MS);
+        continue;
+      }
+      quietSinceMs ??= nowMs;
+      const endMs = quietSinceMs + PATIENCE_MS;
+      if (!this.#isWorthWaiting(pipelines, store, endMs)) return;
+      if (nowMs >= endMs) return;
+      await this.#activity.wait(signal, Math.min(endMs - nowMs, RETRY_SWEEP_MS));
+    }
+  }
+
+  #isWorthWaiting(pipelines: JobPipeline[], store: Store, endMs: number): boolean {
+    const jobIds = pipelines.map((pipeline) => pipeline.row.id);
+    const left = outstanding(store, jobIds).left > 0;
+    const unlisted = pipelines.filter((pipeline) => !pipeline.isListed);
+    if (!left && unlisted.length === 0) return false;
+    const closed = [
+      ...unlisted.map((pipeline) => pipeline.sourceGate),
+      ...(left ? pipelines.flatMap((pipeline) => [pipeline.sourceGate, ...pipeline.targetGates]) : []),
+    ].filter((gate) => !gate.isOpen);
+    if (closed.some((gate) => !HOPELESS.includes(gate.closed!.code))) return true;
+    const retryMs = nextRetryMs(store);
+    return retryMs !== undefined && retryMs <= endMs;
+  }
+
+  #facts(pipelines: JobPipeline[], store: Store) {
+    const jobIds = pipelines.map((pipeline) => pipeline.row.id);
+    const work = outstanding(store, jobIds);
+    const gates = new Set<DeviceGate>();
+    for (const pipeline of pipelines) {
+      if (!pipeline.isListed || work.left > 0) gates.add(pipeline.sourceGate);
+      if (work.left > 0) pipeline.targetGates.forEach((gate) => gates.add(gate));
+    }
+    return {
+      outstanding: work,
+      closed: [...gates].flatMap((gate) => gate.closed === undefined ? [] : [gate.closed.code]),
+      listingFailed: pipelines.some((pipeline) => pipeline.listingError !== undefined),
+    };
+  }
+
+  #summarize(facts: ReturnType<Engine["#facts"]>, pipelines: JobPipeline[], store: Store): Summary {
+    const left = outstanding(store, pipelines.map((pipeline) => pipeline.row.id));
+    const summary: Summary = {
+      ...this.#counts,
+      parked: left.parked,
+      uncertain: left.uncertain,
+      left: left.left,
+      elapsedMs: Math.round(performance.now() - this.#startedMs),
+      exitCode: exitStatus(facts),
+    };
+    this.#options.events.emit({ event: "summary", ...summary });
+    return summary;
+  }
+
+  #count(event: FilesyncEvent): void {
+    switch (event.event) {
+      case "found":
+        this.#counts.found++;
+        break;
+      case "downloaded":
+        this.#counts.downloaded++;
+        this.#counts.downloadedBytes += event.sizeBytes;
+        break;
+      case "delivered":
+        this.#counts.delivered++;
+        this.#counts.deliveredBytes += event.sizeBytes ?? 0;
+        break;
+      case "gone":
+        this.#counts.gone++;
+        break;
+    }
+  }
+}
+
+/** The store's identity, made at its first start. */
+function storeId(store: Store): string {
+  const known = store.meta("store_id");
+  if (known !== undefined) return known;
+  const id = randomUUID();
+  store.write(() => store.setMeta("store_id", id));
+  store.flush();
+  return id;
+}

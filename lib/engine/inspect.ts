@@ -1,0 +1,245 @@
+/** Looking without moving: `status`, `ls`, and `sync --dry-run`. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Config, type DeviceConfig, type JobConfig, resolveSecrets } from "../config/mod.ts";
+import { asDriverError, type Entry, isTemporary, pathProblem, type Role } from "../driver/mod.ts";
+import { compileRules } from "../finder/rules.ts";
+import { HostedDevice, type PluginSet } from "../host/mod.ts";
+import { logFor, type StatusReport } from "../observe/mod.ts";
+import {
+  deviceStatuses,
+  jobStatuses,
+  lockHolder,
+  newEntries,
+  parkedItems,
+  resentBytes,
+  spooledBytes,
+  Store,
+} from "../state/mod.ts";
+import { targetPath } from "../upload/target_path.ts";
+import { selectJobs } from "./engine.ts";
+import { asEngineError, EngineError, EXIT } from "./errors.ts";
+
+/** A file that a run would move. */
+export interface PlannedFile {
+  job: string;
+  path: string;
+  sizeBytes?: number;
+  modifiedMs?: number;
+  targets: { name: string; path: string }[];
+  why: "new" | "changed" | "problem";
+  problem?: string;
+}
+
+export interface InspectOptions {
+  plugins: PluginSet;
+  signal: AbortSignal;
+}
+
+/** The state of things, without disturbing a daemon that runs. */
+export function readStatus(config: Config): StatusReport {
+  const pid = lockHolder(config.statePath);
+  const base = {
+    schema: 1 as const,
+    time: new Date().toISOString(),
+    state: config.statePath,
+    ...(pid === undefined ? {} : { pid }),
+  };
+  if (!existsSync(config.statePath)) {
+    const spool = { dir: config.spool.dir, usedBytes: 0, quotaBytes: config.spool.quotaBytes };
+    return { ...base, word: "ok", jobs: [], devices: [], parked: [], parkedTotal: 0, spool, resentBytes: 0 };
+  }
+  try {
+    using store = new Store(config.statePath, { readOnly: true });
+    const jobs = jobStatuses(store);
+    const devices = deviceStatuses(store);
+    const attention = sum(jobs.flatMap((job) => [job.parked, ...job.targets.flatMap((t) => [t.parked, t.uncertain])]));
+    const left = sum(
+      jobs.flatMap((job) => [job.found, job.downloading, ...job.targets.flatMap((t) => [t.waiting, t.uploading])]),
+    );
+    const isAway = devices.some((device) => !device.available || device.held);
+    return {
+      ...base,
+      word: attention > 0 ? "attention" : left === 0 ? "ok" : isAway ? "waiting" : "working",
+      jobs,
+      devices,
+      parked: parkedItems(store),
+      parkedTotal: attention,
+      spool: { dir: config.spool.dir, usedBytes: spooledBytes(store), quotaBytes: config.spool.quotaBytes },
+      resentBytes: resentBytes(store),
+    };
+  } catch (error) {
+    throw asEngineError(error);
+  }
+}
+
+function sum(tallies: { count: number }[]): number {
+  return tallies.reduce((total, tally) => total + tally.count, 0);
+}
+
+/** Entries of a configured device below `path`, as they come. */
+export async function* listDevice(
+  config: Config,
+  name: string,
+  path: string,
+  options: InspectOptions & { recursive?: boolean },
+): AsyncGenerator<Entry> {
+  const candidates = [
+    ...config.devices,
+    ...config.jobs.flatMap((job) => [job.source, ...job.targets.map((target) => target.device)]),
+  ];
+  const device = candidates.find((candidate) => candidate.name === name);
+  if (device === undefined) {
+    const known = [...new Set(candidates.map((candidate) => candidate.name))].join(", ");
+    throw new EngineError(EXIT.usage, `Device "${name}" is not in ${config.file}`, { hint: `Devices are ${known}` });
+  }
+  const isTarget = config.jobs.some((job) => job.targets.some((target) => target.device.name === name));
+  const isSource = config.jobs.some((job) => job.source.name === name);
+  yield* withDevice(device, isTarget && !isSource ? "target" : "source", options, async function* (hosted) {
+    yield* walk(hosted, path, options.recursive === true, options.signal);
+  });
+}
+
+/** What a run would move, without moving or recording anything. */
+export async function* planSync(
+  config: Config,
+  options: InspectOptions & { jobs?: string[] },
+): AsyncGenerator<PlannedFile> {
+  const store = existsSync(config.statePath) ? new Store(config.statePath, { readOnly: true }) : undefined;
+  try {
+    for (const job of selectJobs(config, options.jobs)) yield* planJob(job, store, options);
+  } catch (error) {
+    throw asEngineError(error);
+  } finally {
+    store?.close();
+  }
+}
+
+async function* planJob(
+  job: JobConfig,
+  store: Store | undefined,
+  options: InspectOptions,
+): AsyncGenerator<PlannedFile> {
+  const isWanted = compileRules(job.rules);
+  yield* withDevice(job.source, "source", options, async function* (hosted) {
+    const { modifiedPrecisionMs = 1 } = await hosted.capabilities({ signal: options.signal });
+    const sourceId = store?.get<{ id: number }>(
+      "SELECT s.id FROM source s JOIN job j ON j.id = s.job_id WHERE j.name = ? AND s.device_id = ?",
+      job.name,
+      hosted.deviceId ?? job.source.name,
+    )?.id;
+    const plan = (entry: Entry, why: "new" | "changed") => planned(job, hosted.deviceId ?? job.source.name, entry, why);
+    for await (const batch of batches(walk(hosted, "", true, options.signal))) {
+      const files = batch.filter((entry) =>
+        entry.kind === "file" && !isTemporary(entry.path) && isWanted(entry.path, entry.sizeBytes)
+      );
+      if (store === undefined || sourceId === undefined) {
+        for (const entry of files) yield plan(entry, "new");
+        continue;
+      }
+      for (const [entry, why] of newEntries(store, sourceId, modifiedPrecisionMs, files)) yield plan(entry, why);
+    }
+  });
+}
+
+function planned(job: JobConfig, deviceId: string, entry: Entry, why: "new" | "changed"): PlannedFile {
+  const file: PlannedFile = { job: job.name, path: entry.path, targets: [], why };
+  if (entry.sizeBytes !== undefined) file.sizeBytes = entry.sizeBytes;
+  if (entry.modifiedMs !== undefined) file.modifiedMs = entry.modifiedMs;
+  const problem = entry.problem ?? pathProblem(entry.path);
+  if (problem !== undefined) return { ...file, why: "problem", problem };
+  const facts = {
+    path: entry.path,
+    job: job.name,
+    device: deviceId,
+    host: hostname(),
+    timeMs: entry.modifiedMs ?? Date.now(),
+  };
+  try {
+    file.targets = job.targets.map((target) => ({ name: target.name, path: targetPath(job.path, facts) }));
+    return file;
+  } catch (error) {
+    return { ...file, why: "problem", problem: asDriverError(error).message };
+  }
+}
+
+/** A plugin for looking only: its spool and state folders are temporary. */
+async function* withDevice<T>(
+  config: DeviceConfig,
+  role: Role,
+  options: InspectOptions,
+  use: (hosted: HostedDevice) => AsyncGenerator<T>,
+): AsyncGenerator<T> {
+  const plugin = options.plugins.get(config.driver);
+  if (plugin === undefined) {
+    throw new EngineError(EXIT.config, `Driver "${config.driver}" of device "${config.name}" is not installed`);
+  }
+  const folder = mkdtempSync(join(tmpdir(), "filesync-"));
+  const hosted = new HostedDevice({
+    plugin,
+    name: config.name,
+    role,
+    args: resolveSecrets(config.args),
+    spoolDir: folder,
+    spoolRoot: folder,
+    stateDir: folder,
+    log: logFor(config.name),
+  });
+  try {
+    yield* use(hosted);
+  } catch (error) {
+    throw deviceFailure(error, config.name);
+  } finally {
+    await hosted.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function deviceFailure(error: unknown, name: string): unknown {
+  if (error instanceof EngineError) return error;
+  const failure = asDriverError(error);
+  const exits: Partial<Record<typeof failure.code, number>> = {
+    invalid_config: EXIT.config,
+    unsupported: EXIT.config,
+    denied: EXIT.denied,
+    unavailable: EXIT.unavailable,
+    held: EXIT.unavailable,
+    broken: EXIT.plugin,
+  };
+  return new EngineError(exits[failure.code] ?? EXIT.failed, `Device "${name}": ${failure.message}`, {
+    cause: error,
+    ...(failure.details.hint === undefined ? {} : { hint: failure.details.hint }),
+  });
+}
+
+/** Entries below `directory`; folders come before what they hold. */
+async function* walk(
+  hosted: HostedDevice,
+  directory: string,
+  recursive: boolean,
+  signal: AbortSignal,
+): AsyncGenerator<Entry> {
+  const directories = [directory];
+  for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
+    // One directory's names at a time: a person looks at them, or they are counted.
+    const entries: Entry[] = [];
+    await hosted.list({ directory: next }, (batch) => void entries.push(...batch), { signal });
+    for (const entry of entries) {
+      yield entry;
+      if (recursive && entry.kind === "directory" && entry.problem === undefined) directories.push(entry.path);
+    }
+  }
+}
+
+async function* batches(entries: AsyncGenerator<Entry>): AsyncGenerator<Entry[]> {
+  let batch: Entry[] = [];
+  for await (const entry of entries) {
+    batch.push(entry);
+    if (batch.length === 500) {
+      yield batch;
+      batch = [];
+    }
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,8 @@
+/**
+ * The engine: runs jobs, and looks at devices and state without running any.
+ *
+ * @module
+ */
+export * from "./engine.ts";
+export * from "./errors.ts";
+export * from "./inspect.ts";

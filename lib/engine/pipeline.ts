@@ -1,0 +1,182 @@
+/**
+ * One job's journey, wired in its order: finder → downloader → spool → uploaders. The stations never call each other:
+ * they meet in the state store and in the spool, and ring bells.
+ */
+import type { JobConfig } from "../config/types.ts";
+import { Downloader } from "../download/downloader.ts";
+import { asDriverError, backoffMs, Bell, type DriverError } from "../driver/mod.ts";
+import { type ListingResult, listSource } from "../finder/finder.ts";
+import { compileRules } from "../finder/rules.ts";
+import { type EventBus, type Log, logFor } from "../observe/mod.ts";
+import type { Spool } from "../spool/mod.ts";
+import { type JobRow, registerJob, type Store } from "../state/mod.ts";
+import { Uploader } from "../upload/uploader.ts";
+import type { DeviceGate } from "./device_gate.ts";
+
+export interface PipelineOptions {
+  job: JobConfig;
+  source: { gate: DeviceGate; row: number; reusesNames: boolean };
+  targets: Map<string, DeviceGate>;
+  store: Store;
+  spool: Spool;
+  events: EventBus;
+  host: string;
+  /** Rung at everything that changes what is under way. */
+  activity: Bell;
+  /** End the finder after the listings that one run needs. */
+  once: boolean;
+}
+
+/** Failed listings are repeated after, milliseconds. */
+const LISTING_RETRY = { firstMs: 1000, maxMs: 60_000 };
+/** Listings for settling files are at least so far apart, milliseconds. */
+const RELIST_MS_MIN = 200;
+/** A timer may fire this early, milliseconds. */
+const TIMER_SLACK_MS = 5;
+/** Listings that fail for another reason than the device, in a row, before a single run gives up. */
+const LISTING_FAILURES_MAX = 3;
+
+/** A job at work. */
+export class JobPipeline {
+  readonly row: JobRow;
+  readonly sourceGate: DeviceGate;
+  readonly targetGates: DeviceGate[];
+  readonly #options: PipelineOptions;
+  readonly #log: Log;
+  readonly #finderBell = new Bell();
+  readonly #downloader: Downloader;
+  readonly #uploaders: { station: Uploader; gate: DeviceGate }[];
+  readonly #isWanted: (path: string, sizeBytes: number | undefined) => boolean;
+  #finderDone = false;
+  /** Why the last listing failed, when that was not the device's absence. */
+  listingError: DriverError | undefined;
+
+  constructor(options: PipelineOptions) {
+    const { job, source, targets, store, spool, events, activity, host } = options;
+    this.#options = options;
+    this.#log = logFor(job.name);
+    this.#isWanted = compileRules(job.rules);
+    this.sourceGate = source.gate;
+    this.targetGates = [...targets.values()];
+    this.row = registerJob(store, job.name, job.targets.map((target) => target.name));
+    const common = { job: this.row, store, spool, events, log: this.#log, movers: job.movers, attempts: job.attempts };
+    const { downloadBytesPerSecond, uploadBytesPerSecond } = job.limits;
+    this.#downloader = new Downloader({
+      ...common,
+      source: source.gate,
+      deviceDir: source.row,
+      order: job.finder.order,
+      ...(downloadBytesPerSecond === undefined ? {} : { bytesPerSecond: downloadBytesPerSecond }),
+      onSpooled: () => this.#ringUploaders(),
+      onChanged: () => this.#finderBell.ring(),
+    });
+    this.#uploaders = this.row.targets.map((target) => {
+      const gate = targets.get(target.name)!;
+      const station = new Uploader({
+        ...common,
+        target,
+        device: gate,
+        path: job.path,
+        onChange: job.onChange ?? (source.reusesNames ? "rename" : "replace"),
+        onConflict: job.onConflict,
+        onUncertain: job.onUncertain,
+        ...(uploadBytesPerSecond === undefined ? {} : { bytesPerSecond: uploadBytesPerSecond }),
+        host,
+        onReleased: () => {
+          this.#downloader.bell.ring();
+          activity.ring();
+        },
+      });
+      return { station, gate };
+    });
+  }
+
+  /** Works until `signal` is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([
+      this.#find(signal),
+      this.#downloader.run(signal),
+      ...this.#uploaders.map(({ station }) => station.run(signal)),
+    ]);
+  }
+
+  /** Something changed outside: retries are due, room was made, a device came back. */
+  wake(): void {
+    this.#downloader.bell.ring();
+    this.#ringUploaders();
+  }
+
+  /** Whether something moves, or could start to move at once. */
+  get isBusy(): boolean {
+    if (this.#options.once && !this.#finderDone && this.sourceGate.isOpen) return true;
+    if (this.#downloader.active > 0) return true;
+    if (this.sourceGate.isOpen && !this.#downloader.waitsForRoom && this.#downloader.hasWork()) return true;
+    return this.#uploaders.some(({ station, gate }) => station.active > 0 || (gate.isOpen && station.hasWork()));
+  }
+
+  /** Whether the listings of a single run are complete, or given up. */
+  get isListed(): boolean {
+    return this.#finderDone;
+  }
+
+  #ringUploaders(): void {
+    for (const { station } of this.#uploaders) station.bell.ring();
+    this.#options.activity.ring();
+  }
+
+  /** The finder's loop. A single run lists once, and a second time when something has to settle. */
+  async #find(signal: AbortSignal): Promise<void> {
+    const { job, activity, once } = this.#options;
+    const { settleMs, intervalMs } = job.finder;
+    let failures = 0;
+    let isSecond = false;
+    while (!signal.aborted) {
+      this.#finderDone = false;
+      let waitMs: number | undefined;
+      try {
+        const { settling } = await this.#list(signal);
+        failures = 0;
+        const again = settling > 0 && !(once && isSecond);
+        if (again) waitMs = Math.max(RELIST_MS_MIN, once ? settleMs + TIMER_SLACK_MS : Math.min(intervalMs, settleMs));
+        else if (!once) waitMs = intervalMs;
+        else if (settling > 0) this.#log.info(`${settling} files still change: they wait for the next run`);
+        isSecond = again;
+        this.#finderDone = once && !again;
+      } catch (error) {
+        const failure = asDriverError(error);
+        if (signal.aborted || failure.code === "cancelled") break;
+        failures++;
+        waitMs = this.sourceGate.isOpen ? this.#noteListingFailure(failure, failures) : 0;
+        this.#finderDone = once && this.sourceGate.isOpen && failures >= LISTING_FAILURES_MAX;
+        if (this.#finderDone) waitMs = undefined;
+      }
+      activity.ring();
+      await this.#finderBell.wait(signal, waitMs);
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<ListingResult> {
+    const { job, store, events } = this.#options;
+    const result = await listSource({
+      job: this.row,
+      source: this.sourceGate,
+      store,
+      isWanted: this.#isWanted,
+      settleMs: job.finder.settleMs,
+      events,
+      log: this.#log,
+      onFound: (sourceId) => this.#downloader.fetchFrom(sourceId),
+    }, signal);
+    this.#downloader.fetchFrom(result.sourceId);
+    this.listingError = undefined;
+    return result;
+  }
+
+  #noteListingFailure(failure: DriverError, failures: number): number {
+    const isNews = this.listingError?.message !== failure.message;
+    this.listingError = failure;
+    const waitMs = backoffMs(failures, LISTING_RETRY);
+    if (isNews) this.#log.warning(`Cannot list "${this.sourceGate.name}": ${failure.message}`);
+    return waitMs;
+  }
+}

@@ -1,0 +1,113 @@
+/** What a start makes of a spool and a store that were left in the middle: rows and files agree afterwards. */
+import { readFileSync, renameSync, truncateSync } from "node:fs";
+import type { Log } from "../observe/mod.ts";
+import { readSpool, removeFile, type Spool, type SpoolFile, statSpoolFile } from "../spool/mod.ts";
+import {
+  finishRetired,
+  recoverRows,
+  refetchFile,
+  spooledAfter,
+  type SpoolRow,
+  spoolRows,
+  type Store,
+} from "../state/mod.ts";
+
+const PAGE = 1000;
+
+interface Found {
+  partials: number;
+  cut: number;
+  adopted: number;
+  removed: number;
+  lost: number;
+}
+
+/** Reconciles, and logs one line of what was found when that was anything. */
+export async function reconcile(store: Store, spool: Spool, log: Log): Promise<void> {
+  const interrupted = recoverRows(store);
+  finishRetired(store);
+  const sameBoot = recordBoot(store);
+  await store.durable();
+  const found: Found = { partials: 0, cut: 0, adopted: 0, removed: 0, lost: 0 };
+  const { files, strangers } = readSpool(spool.dir);
+  for (let at = 0; at < files.length; at += PAGE) {
+    const page = files.slice(at, at + PAGE);
+    const rows = spoolRows(store, page.map((file) => file.fileId));
+    for (const file of page) await reconcileFile(file, rows.get(file.fileId), { spool, sameBoot, found });
+  }
+  for (let last = 0;;) {
+    const rows = spooledAfter(store, last, PAGE);
+    if (rows.length === 0) break;
+    for (const row of rows) {
+      last = row.id;
+      if (statSpoolFile(spool.filePath(row.deviceDir, row.id)) !== undefined) continue;
+      found.lost++;
+      refetchFile(store, row.id, "Spool file was missing at start");
+    }
+  }
+  await store.durable();
+  tell(log, interrupted, found, strangers);
+}
+
+/** Whether the store was last used in this boot of the machine: then nothing that was written is lost. */
+function recordBoot(store: Store): boolean {
+  let bootId = "unknown";
+  try {
+    bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    // Not Linux: every start counts as a new boot, which only costs bytes that are fetched again.
+  }
+  const sameBoot = bootId !== "unknown" && store.meta("boot_id") === bootId;
+  store.write(() => store.setMeta("boot_id", bootId));
+  return sameBoot;
+}
+
+async function reconcileFile(
+  file: SpoolFile,
+  row: SpoolRow | undefined,
+  { spool, sameBoot, found }: { spool: Spool; sameBoot: boolean; found: Found },
+): Promise<void> {
+  const isWanted = row?.state === "found" && row.deviceDir === file.device;
+  if (file.kind === "spool" && row?.state === "spooled" && row.deviceDir === file.device) {
+    spool.addUsed(file.sizeBytes);
+    return;
+  }
+  if (!isWanted) {
+    await removeFile(file.path);
+    found.removed++;
+    return;
+  }
+  if (file.kind === "spool") {
+    // Renamed, but the row was not committed: it is a partial again, and its end is compared before it counts.
+    const partial = spool.partialPath(file.device, file.fileId);
+    renameSync(file.path, partial);
+    spool.addUsed(file.sizeBytes);
+    found.adopted++;
+    return;
+  }
+  found.partials++;
+  let sizeBytes = file.sizeBytes;
+  if (!sameBoot && sizeBytes > row.syncedBytes) {
+    // After a power cut the size may be right and the bytes not: only what was fsynced is a prefix.
+    sizeBytes = row.syncedBytes;
+    truncateSync(file.path, sizeBytes);
+    found.cut++;
+  }
+  spool.addUsed(sizeBytes);
+}
+
+function tell(log: Log, interrupted: { downloads: number; uploads: number }, found: Found, strangers: string[]): void {
+  const parts: string[] = [];
+  const say = (count: number, what: string) => {
+    if (count > 0) parts.push(`${count} ${what}`);
+  };
+  say(interrupted.downloads, "interrupted downloads");
+  say(interrupted.uploads, "interrupted uploads, asked for before they are repeated");
+  say(found.partials, "partial files kept");
+  say(found.cut, "of them cut to what survived a power cut");
+  say(found.adopted, "files that were whole but not recorded");
+  say(found.lost, "spooled files missing: they are fetched again");
+  say(found.removed, "leftover files removed");
+  say(strangers.length, `files in the spool that are not ours, left alone (first: "${strangers[0]}")`);
+  if (parts.length > 0) log.info(`Last run ended in the middle; found ${parts.join(", ")}`);
+}

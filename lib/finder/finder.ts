@@ -1,0 +1,142 @@
+/**
+ * The finder: SOURCE → rows. Lists a source recursively in bounded batches, applies the rules, lets growing files
+ * settle, and records what is new. A listing that fails anywhere fails as a whole and never looks like deletion.
+ */
+import {
+  asDriverError,
+  type DeviceAccess,
+  DriverError,
+  type Entry,
+  isTemporary,
+  pathProblem,
+  type Turn,
+} from "../driver/mod.ts";
+import type { EventBus, Log } from "../observe/mod.ts";
+import { Listing, registerSource, type Store } from "../state/mod.ts";
+
+export interface FinderOptions {
+  job: { id: number; name: string };
+  source: DeviceAccess;
+  store: Store;
+  /** Whether a file is wanted; the size is absent where the listing did not tell it. */
+  isWanted: (path: string, sizeBytes: number | undefined) => boolean;
+  settleMs: number;
+  events: EventBus;
+  log: Log;
+  /** Called after each batch that brought something, with the source's row. */
+  onFound: (sourceId: number) => void;
+}
+
+/** What one complete listing came to. */
+export interface ListingResult {
+  sourceId: number;
+  found: number;
+  /** Files that must be seen once more, at least `settleMs` later. */
+  settling: number;
+}
+
+/**
+ * Lists the source once.
+ * @throws {DriverError} when any part of the listing failed; what was found until then stays found
+ */
+export async function listSource(options: FinderOptions, signal: AbortSignal): Promise<ListingResult> {
+  const turn = await options.source.turn(options.job.name, { signal });
+  try {
+    const result = await new SourceWalk(options, turn, signal).run();
+    turn.end();
+    return result;
+  } catch (error) {
+    const failure = asDriverError(error);
+    turn.end(failure);
+    throw failure;
+  }
+}
+
+class SourceWalk {
+  readonly #options: FinderOptions;
+  readonly #turn: Turn;
+  readonly #signal: AbortSignal;
+  readonly #listing: Listing;
+  readonly #sourceId: number;
+  readonly #deviceId: string;
+  #found = 0;
+
+  constructor(options: FinderOptions, turn: Turn, signal: AbortSignal) {
+    this.#options = options;
+    this.#turn = turn;
+    this.#signal = signal;
+    this.#deviceId = options.source.deviceId;
+    this.#sourceId = registerSource(options.store, options.job.id, this.#deviceId);
+    this.#listing = new Listing(options.store, {
+      jobId: options.job.id,
+      sourceId: this.#sourceId,
+      nowMs: performance.now(),
+      settleMs: options.settleMs,
+      precisionMs: turn.capabilities.modifiedPrecisionMs ?? 1,
+    });
+  }
+
+  async run(): Promise<ListingResult> {
+    const { store, job, source, events, log } = this.#options;
+    let ignored = 0;
+    const recursive = this.#turn.capabilities.recursiveList === true;
+    const directories = [""];
+    for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+      const outcome = await this.#turn.client.list(
+        recursive ? { directory, recursive } : { directory },
+        (entries) => this.#take(entries, recursive ? undefined : directories),
+        { signal: this.#signal },
+      );
+      ignored += outcome.ignored;
+    }
+    if (source.deviceId !== this.#deviceId) {
+      throw new DriverError("unavailable", `Device "${source.name}" was swapped while it was listed`);
+    }
+    if (ignored > 0) {
+      log.warning(
+        `Listing of "${source.name}" held ${ignored} entries that are malformed or outside the asked directory`,
+      );
+    } else {
+      for (const path of this.#listing.complete()) events.emit({ event: "gone", job: job.name, path });
+    }
+    await store.durable();
+    return { sourceId: this.#sourceId, found: this.#found, settling: this.#listing.settling };
+  }
+
+  async #take(entries: Entry[], directories: string[] | undefined): Promise<void> {
+    const { isWanted, store, events, job, onFound } = this.#options;
+    const wanted: Entry[] = [];
+    for (const entry of entries) {
+      const problem = entry.problem ?? pathProblem(entry.path);
+      if (entry.kind === "directory") {
+        if (problem === undefined) directories?.push(entry.path);
+        else if (isWanted(entry.path, undefined)) {
+          wanted.push({ ...entry, problem: `Folder cannot be listed: ${problem}` });
+        }
+      } else if (!isTemporary(entry.path) && isWanted(entry.path, entry.sizeBytes)) {
+        wanted.push(problem === undefined || entry.problem !== undefined ? entry : { ...entry, problem });
+      }
+    }
+    if (wanted.length === 0) return;
+    const found = this.#listing.sight(wanted);
+    if (found.length === 0) return;
+    // The batch is on disk before the next one is read: the pipe is the back-pressure.
+    await store.durable();
+    for (const file of found) {
+      this.#found++;
+      const { sizeBytes, modifiedMs } = file.fingerprint;
+      events.emit({
+        event: "found",
+        job: job.name,
+        path: file.path,
+        generation: file.generation,
+        ...(sizeBytes === undefined ? {} : { sizeBytes }),
+        ...(modifiedMs === undefined ? {} : { modifiedMs }),
+      });
+      if (file.problem !== undefined) {
+        events.emit({ event: "parked", job: job.name, path: file.path, reason: file.problem, code: "unsupported" });
+      }
+    }
+    onFound(this.#sourceId);
+  }
+}

@@ -1,0 +1,68 @@
+/** SHA-256 of spool files, computed by the host: the identity that receipts speak of. */
+import { createHash, type Hash } from "node:crypto";
+
+/** Read at once; between two reads the event loop runs. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/**
+ * Hashes a file while it grows: `follow` takes in what is known to be there, `finish` the rest. The bytes are read back
+ * from the file, so it is the spool's content that is hashed and not what a driver said it wrote.
+ */
+export class FileHasher {
+  readonly #path: string;
+  readonly #hash: Hash = createHash("sha256");
+  #file: Deno.FsFile | undefined;
+  #positionBytes = 0;
+  #targetBytes = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Lets the hash follow up to `bytes`; returns at once. A failure shows in {@linkcode FileHasher.finish}. */
+  follow(bytes: number): void {
+    this.#targetBytes = Math.max(this.#targetBytes, bytes);
+    this.#running ??= this.#run().finally(() => this.#running = undefined);
+    this.#running.catch(() => {});
+  }
+
+  /**
+   * Hashes up to `sizeBytes`.
+   * @returns lower-case hex, and the number of bytes that were read
+   */
+  async finish(sizeBytes: number): Promise<{ sha256: string; readBytes: number }> {
+    try {
+      await this.#running;
+      this.#targetBytes = sizeBytes;
+      await this.#run();
+      return { sha256: this.#hash.digest("hex"), readBytes: this.#positionBytes };
+    } finally {
+      this.close();
+    }
+  }
+
+  close(): void {
+    this.#targetBytes = 0;
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  async #run(): Promise<void> {
+    if (this.#positionBytes >= this.#targetBytes) return;
+    this.#file ??= await Deno.open(this.#path, { read: true });
+    const buffer = new Uint8Array(Math.min(CHUNK_BYTES, this.#targetBytes - this.#positionBytes));
+    while (this.#positionBytes < this.#targetBytes) {
+      const want = Math.min(buffer.length, this.#targetBytes - this.#positionBytes);
+      const count: number | null = await this.#file.read(buffer.subarray(0, want));
+      if (count === null) return;
+      this.#hash.update(buffer.subarray(0, count));
+      this.#positionBytes += count;
+    }
+  }
+}
+
+/** SHA-256 of a whole file, lower-case hex. */
+export async function hashFile(path: string, sizeBytes: number): Promise<{ sha256: string; readBytes: number }> {
+  return await new FileHasher(path).finish(sizeBytes);
+}

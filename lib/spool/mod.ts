@@ -1,0 +1,9 @@
+/**
+ * The spool: what lies on the Pi between source and targets, its quota, and the proof of what it holds.
+ *
+ * @module
+ */
+export * from "./errors.ts";
+export * from "./hash.ts";
+export * from "./publish.ts";
+export * from "./spool.ts";

@@ -1,0 +1,214 @@
+/**
+ * The spool: files between source and targets, on the Pi's own disk. Keeps a quota and a minimum of free space by
+ * reserving before a download; names come from row ids, never from a device.
+ *
+ * `<dir>/<device>/<file>.part` is being fetched, `<dir>/<device>/<file>.spool` is whole and has a row that says so.
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { SpoolError } from "./errors.ts";
+
+export interface SpoolOptions {
+  dir: string;
+  quotaBytes: number;
+  minFreeBytes: number;
+  /** Identity of the state store that this spool belongs to. */
+  storeId: string;
+}
+
+/** Room in the spool that is set aside for one download. */
+export interface Reservation {
+  /** The download ended and its file, whole or partial, now holds `bytes`. Safe to call twice. */
+  end(bytes: number): void;
+}
+
+const STORE_FILE = "store.id";
+
+/** One spool directory, opened for one process's life. */
+export class Spool {
+  readonly dir: string;
+  readonly quotaBytes: number;
+  readonly #minFreeBytes: number;
+  #usedBytes = 0;
+  #reservedBytes = 0;
+  #onRoom: (() => void) | undefined;
+
+  /**
+   * Opens the spool, makes it where it does not exist.
+   * @throws {SpoolError} `foreign` when it belongs to another store
+   */
+  constructor(options: SpoolOptions) {
+    this.dir = options.dir;
+    this.quotaBytes = options.quotaBytes;
+    this.#minFreeBytes = options.minFreeBytes;
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
+    const idFile = join(this.dir, STORE_FILE);
+    let owner: string | undefined;
+    try {
+      owner = readFileSync(idFile, "utf8").trim();
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOENT") throw error;
+    }
+    if (owner !== undefined && owner !== options.storeId) {
+      throw new SpoolError("foreign", `Spool "${this.dir}" belongs to another state store`, {
+        hint: "Give each state store its own spool.dir, or remove the spool if its store is gone for good",
+      });
+    }
+    if (owner === undefined) writeFileSync(idFile, `${options.storeId}\n`, { mode: 0o600 });
+  }
+
+  /** Bytes that lie in the spool, partials included. */
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** Called when room was given back. */
+  set onRoom(callback: () => void) {
+    this.#onRoom = callback;
+  }
+
+  /** The folder of a device; made where it does not exist. */
+  deviceDir(device: number): string {
+    const dir = join(this.dir, String(device));
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    return dir;
+  }
+
+  partialPath(device: number, fileId: number): string {
+    return join(this.dir, String(device), `${fileId}.part`);
+  }
+
+  filePath(device: number, fileId: number): string {
+    return join(this.dir, String(device), `${fileId}.spool`);
+  }
+
+  /** Counts files that are already there, found when the spool was reconciled. */
+  addUsed(bytes: number): void {
+    this.#usedBytes += bytes;
+  }
+
+  /**
+   * Sets room aside for a file that will have `sizeBytes`, of which `heldBytes` lie in the spool already.
+   * @returns `undefined` when there is no room now
+   * @throws {SpoolError} `too_large` when it can never fit
+   */
+  reserve(sizeBytes: number, heldBytes: number): Reservation | undefined {
+    if (sizeBytes > this.quotaBytes) {
+      throw new SpoolError(
+        "too_large",
+        `File of ${sizeBytes} bytes is larger than the spool's quota of ${this.quotaBytes}`,
+        { hint: "Raise spool.quota, or leave such files out with rules.max_size" },
+      );
+    }
+    const bytes = Math.max(0, sizeBytes - heldBytes);
+    if (this.#usedBytes + this.#reservedBytes + bytes > this.quotaBytes) return undefined;
+    if (this.freeBytes() - this.#reservedBytes - bytes < this.#minFreeBytes) return undefined;
+    this.#reservedBytes += bytes;
+    let open = true;
+    return {
+      end: (endBytes) => {
+        if (!open) return;
+        open = false;
+        this.#reservedBytes -= bytes;
+        this.#usedBytes = Math.max(0, this.#usedBytes + endBytes - heldBytes);
+        if (endBytes < heldBytes + bytes) this.#onRoom?.();
+      },
+    };
+  }
+
+  /** Bytes that the disk has free for us. */
+  freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.dir);
+    return Number(bavail) * Number(bsize);
+  }
+
+  /** A file left the spool. */
+  free(bytes: number): void {
+    this.#usedBytes = Math.max(0, this.#usedBytes - bytes);
+    this.#onRoom?.();
+  }
+}
+
+/** Identity of a spool file. */
+export interface SpoolFileStat {
+  sizeBytes: number;
+  inode: number;
+  ctimeMs: number;
+}
+
+/**
+ * Makes the partial of a download, or cuts an old one to its true prefix. Never follows a symlink.
+ * @returns length of the prefix that is kept
+ */
+export function preparePartial(path: string, keepBytes: number): number {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new SpoolError("foreign", `Spool entry "${path}" is no file`);
+    const kept = Math.min(stat.size, keepBytes);
+    if (stat.size !== kept) ftruncateSync(fd, kept);
+    return kept;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Drops a partial, if there is one. */
+export function discardPartial(path: string): void {
+  rmSync(path, { force: true });
+}
+
+/** What lies at a spool path, or `undefined` when nothing does. */
+export function statSpoolFile(path: string): SpoolFileStat | undefined {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined || !stat.isFile()) return undefined;
+  return { sizeBytes: stat.size, inode: stat.ino, ctimeMs: stat.ctimeMs };
+}
+
+/** One file that lies in the spool. */
+export interface SpoolFile {
+  device: number;
+  fileId: number;
+  kind: "part" | "spool";
+  path: string;
+  sizeBytes: number;
+}
+
+/** Everything in the spool that has a name of ours, and the paths of what has not. */
+export function readSpool(dir: string): { files: SpoolFile[]; strangers: string[] } {
+  const files: SpoolFile[] = [];
+  const strangers: string[] = [];
+  for (const folder of readdirSync(dir, { withFileTypes: true })) {
+    if (!folder.isDirectory() || !/^\d+$/.test(folder.name)) continue;
+    for (const name of readdirSync(join(dir, folder.name))) {
+      const path = join(dir, folder.name, name);
+      const match = /^(\d+)\.(part|spool)$/.exec(name);
+      const stat = match === null ? undefined : statSpoolFile(path);
+      if (match === null || stat === undefined) {
+        strangers.push(path);
+        continue;
+      }
+      files.push({
+        device: Number(folder.name),
+        fileId: Number(match[1]),
+        kind: match[2] as "part" | "spool",
+        path,
+        sizeBytes: stat.sizeBytes,
+      });
+    }
+  }
+  return { files, strangers };
+}

@@ -1,0 +1,215 @@
+/** The uploader's side of the store: one row per file and target. */
+import type { DriverError, Receipt } from "../driver/mod.ts";
+import { finishIfDelivered } from "./files.ts";
+import type { Store } from "./store.ts";
+
+/** A delivery that is to be made. */
+export interface QueuedDelivery {
+  id: number;
+  fileId: number;
+  targetId: number;
+  sourceId: number;
+  path: string;
+  generation: number;
+  sizeBytes: number;
+  sha256: string;
+  modifiedMs: number | undefined;
+  foundMs: number;
+  deviceId: string;
+  deviceDir: number;
+  spoolInode: number;
+  spoolCtimeMs: number;
+  askedPath: string | undefined;
+  /** An upload was begun whose outcome is not known. */
+  started: boolean;
+  attempts: number;
+  breaks: number;
+  bestBytes: number;
+  resume: unknown;
+}
+
+interface DeliveryRow {
+  id: number;
+  file_id: number;
+  target_id: number;
+  source_id: number;
+  path: string;
+  generation: number;
+  size_bytes: number;
+  sha256: string;
+  modified_ms: number | null;
+  found_ms: number;
+  device_id: string;
+  device_dir: number;
+  spool_inode: number;
+  spool_ctime_ms: number;
+  asked_path: string | null;
+  started: number;
+  attempts: number;
+  breaks: number;
+  best_bytes: number;
+  resume: string | null;
+}
+
+/** An older generation of the same path goes first, so that the newest is what remains. */
+const NEXT = `
+  SELECT d.*, f.source_id, f.path, f.generation, f.sha256, f.modified_ms, f.found_ms, f.device_dir, f.spool_inode,
+      f.spool_ctime_ms, s.device_id
+    FROM delivery d JOIN file f ON f.id = d.file_id JOIN source s ON s.id = f.source_id
+    WHERE d.target_id = ? AND d.state = 'waiting' AND d.retry_at_ms = 0 AND f.state = 'spooled'
+      AND (f.generation = 1 OR NOT EXISTS (
+        SELECT 1 FROM file o JOIN delivery p ON p.file_id = o.id AND p.target_id = d.target_id
+          WHERE o.source_id = f.source_id AND o.path = f.path AND o.generation < f.generation
+            AND p.state IN ('waiting', 'uploading')))
+    ORDER BY d.id LIMIT ?`;
+
+/** The first deliveries of a target's upload queue. */
+export function nextDeliveries(store: Store, targetId: number, limit: number): QueuedDelivery[] {
+  return store.all<DeliveryRow>(NEXT, targetId, limit).map((row) => ({
+    id: row.id,
+    fileId: row.file_id,
+    targetId: row.target_id,
+    sourceId: row.source_id,
+    path: row.path,
+    generation: row.generation,
+    sizeBytes: row.size_bytes,
+    sha256: row.sha256,
+    modifiedMs: row.modified_ms ?? undefined,
+    foundMs: row.found_ms,
+    deviceId: row.device_id,
+    deviceDir: row.device_dir,
+    spoolInode: row.spool_inode,
+    spoolCtimeMs: row.spool_ctime_ms,
+    askedPath: row.asked_path ?? undefined,
+    started: row.started === 1,
+    attempts: row.attempts,
+    breaks: row.breaks,
+    bestBytes: row.best_bytes,
+    resume: row.resume === null ? undefined : JSON.parse(row.resume),
+  }));
+}
+
+/** Fixes the name and marks the upload as begun. Await `durable()` before the first byte is sent. */
+export function markUploading(store: Store, id: number, askedPath: string): void {
+  store.write(() =>
+    store.run(
+      "UPDATE delivery SET state = 'uploading', started = 1, asked_path = ?, changed_ms = ? WHERE id = ?",
+      askedPath,
+      Date.now(),
+      id,
+    )
+  );
+}
+
+/** Keeps the driver's opaque resume state. */
+export function saveResume(store: Store, id: number, resume: unknown, bestBytes: number): void {
+  store.write(() =>
+    store.run(
+      "UPDATE delivery SET resume = ?, best_bytes = max(best_bytes, ?) WHERE id = ?",
+      resume === undefined ? null : JSON.stringify(resume),
+      bestBytes,
+      id,
+    )
+  );
+}
+
+/**
+ * The target has the file. Await `durable()`, then release the spool file when `true` is returned.
+ * @returns whether this was the last target, so that the file is done
+ */
+export function markDelivered(store: Store, delivery: QueuedDelivery, receipt: Receipt, resentBytes: number): boolean {
+  return store.write(() => {
+    store.run(
+      `UPDATE delivery SET state = 'delivered', started = 0, attempts = 0, breaks = 0, retry_at_ms = 0, resume = NULL,
+           code = NULL, reason = NULL, hint = NULL, receipt_path = ?, receipt_url = ?, receipt_checksum = ?,
+           verified = ?, resent_bytes = resent_bytes + ?, changed_ms = ? WHERE id = ?`,
+      receipt.path,
+      receipt.url ?? null,
+      receipt.checksum === undefined ? null : `${receipt.checksum.algorithm}:${receipt.checksum.value}`,
+      receipt.verified,
+      resentBytes,
+      Date.now(),
+      delivery.id,
+    );
+    return finishIfDelivered(store, delivery.fileId);
+  });
+}
+
+export interface DeliveryFailure {
+  state: "waiting" | "parked" | "uncertain";
+  /** Whether it still is unknown if the upload landed. */
+  started: boolean;
+  attempts: number;
+  breaks: number;
+  bestBytes: number;
+  /** Monotonic milliseconds; 0: at once. */
+  retryAtMs: number;
+  error: DriverError;
+  resentBytes: number;
+  /** Drop the driver's resume state: it belongs to bytes that are not wanted any more. */
+  dropResume?: boolean;
+}
+
+export function markDeliveryFailed(store: Store, id: number, failure: DeliveryFailure): void {
+  const resume = failure.error.details.resume;
+  store.write(() =>
+    store.run(
+      `UPDATE delivery SET state = ?, started = ?, attempts = ?, breaks = ?, best_bytes = ?, retry_at_ms = ?,
+           code = ?, reason = ?, hint = ?, resent_bytes = resent_bytes + ?,
+           resume = CASE WHEN ? THEN NULL ELSE coalesce(?, resume) END, changed_ms = ? WHERE id = ?`,
+      failure.state,
+      failure.started ? 1 : 0,
+      failure.attempts,
+      failure.breaks,
+      failure.bestBytes,
+      failure.state === "waiting" ? failure.retryAtMs : 0,
+      failure.error.code,
+      failure.error.message,
+      failure.error.details.hint ?? null,
+      failure.resentBytes,
+      failure.dropResume === true ? 1 : 0,
+      resume === undefined ? null : JSON.stringify(resume),
+      Date.now(),
+      id,
+    )
+  );
+}
+
+/** Puts a delivery back into the queue without a mark against it; `started` stays as it is. */
+export function requeueDelivery(store: Store, id: number, bestBytes: number, error?: DriverError): void {
+  const resume = error?.details.resume;
+  store.write(() =>
+    store.run(
+      `UPDATE delivery SET state = 'waiting', best_bytes = max(best_bytes, ?), resume = coalesce(?, resume), changed_ms = ?
+         WHERE id = ? AND state IN ('uploading', 'waiting')`,
+      bestBytes,
+      resume === undefined ? null : JSON.stringify(resume),
+      Date.now(),
+      id,
+    )
+  );
+}
+
+/** What a target was last given under the paths of one source file. */
+export interface PriorDelivery {
+  askedPath: string;
+  receiptPath: string;
+  sizeBytes: number;
+  sha256: string;
+  generation: number;
+}
+
+/** The newest earlier generation of the same source path that this target has a receipt for. */
+export function priorDelivery(store: Store, delivery: QueuedDelivery): PriorDelivery | undefined {
+  if (delivery.generation === 1) return undefined;
+  return store.get<PriorDelivery & Record<string, unknown>>(
+    `SELECT d.asked_path AS askedPath, d.receipt_path AS receiptPath, d.size_bytes AS sizeBytes, f.sha256, f.generation
+       FROM file f JOIN delivery d ON d.file_id = f.id AND d.target_id = ?
+       WHERE f.source_id = ? AND f.path = ? AND f.generation < ? AND d.state = 'delivered'
+       ORDER BY f.generation DESC LIMIT 1`,
+    delivery.targetId,
+    delivery.sourceId,
+    delivery.path,
+    delivery.generation,
+  );
+}

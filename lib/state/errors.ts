@@ -1,0 +1,57 @@
+/** What can be wrong with the state store, and what the operator can do. */
+
+export type StateErrorCode =
+  /** Another process holds the store. */
+  | "locked"
+  /** The database or the spool belongs elsewhere or is damaged. */
+  | "damaged"
+  /** The disk is full: the caller pauses and goes on when there is room. */
+  | "no_space";
+
+export class StateError extends Error {
+  override readonly name = "StateError";
+  readonly code: StateErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: StateErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
+
+const SQLITE_IOERR = 10;
+const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
+const SQLITE_CANTOPEN = 14;
+const SQLITE_NOTADB = 26;
+const SQLITE_BUSY = 5;
+
+/** A SQLite failure as a `StateError` where it has a consequence of its own, else the error itself. */
+export function asStateError(error: unknown, path: string): unknown {
+  const errcode = (error as { errcode?: unknown } | null)?.errcode;
+  if (typeof errcode !== "number") return error;
+  const words = error instanceof Error ? error.message : String(error);
+  switch (errcode & 0xff) {
+    case SQLITE_FULL:
+      return new StateError("no_space", `Cannot write the state store "${path}": no space left`, { cause: error });
+    case SQLITE_BUSY:
+      return new StateError("locked", `Cannot write the state store "${path}": another process holds it`, {
+        cause: error,
+      });
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return new StateError("damaged", `State store "${path}" is damaged: ${words}`, {
+        hint: "Restore it from a backup, or move it aside to start anew",
+        cause: error,
+      });
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      return new StateError("damaged", `Cannot open or use the state store "${path}": ${words}`, {
+        hint: "Check that its folder exists, can be written, and that the disk is healthy",
+        cause: error,
+      });
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,238 @@
+/** The downloader's side of the store: the queue of found files and what becomes of them. */
+import type { DriverError, Fingerprint } from "../driver/mod.ts";
+import { fingerprintOfRow } from "./listings.ts";
+import type { Store } from "./store.ts";
+
+export type FileState = "found" | "downloading" | "spooled" | "done" | "parked" | "gone";
+
+/** A file that is to be fetched. */
+export interface QueuedFile {
+  id: number;
+  jobId: number;
+  sourceId: number;
+  path: string;
+  generation: number;
+  fingerprint: Fingerprint;
+  precisionMs: number;
+  attempts: number;
+  breaks: number;
+  bestBytes: number;
+  syncedBytes: number;
+  deviceDir: number | undefined;
+}
+
+interface FileRow {
+  id: number;
+  job_id: number;
+  source_id: number;
+  path: string;
+  generation: number;
+  size_bytes: number | null;
+  modified_ms: number | null;
+  precision_ms: number;
+  etag: string | null;
+  checksum_algorithm: string | null;
+  checksum_value: string | null;
+  attempts: number;
+  breaks: number;
+  best_bytes: number;
+  synced_bytes: number;
+  device_dir: number | null;
+}
+
+function queued(row: FileRow): QueuedFile {
+  return {
+    id: row.id,
+    jobId: row.job_id,
+    sourceId: row.source_id,
+    path: row.path,
+    generation: row.generation,
+    fingerprint: fingerprintOfRow(row),
+    precisionMs: row.precision_ms,
+    attempts: row.attempts,
+    breaks: row.breaks,
+    bestBytes: row.best_bytes,
+    syncedBytes: row.synced_bytes,
+    deviceDir: row.device_dir ?? undefined,
+  };
+}
+
+const NEXT = {
+  newest: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0
+             ORDER BY modified_ms DESC, id DESC LIMIT ?`,
+  oldest: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0
+             ORDER BY modified_ms, id LIMIT ?`,
+  name: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0
+             ORDER BY path LIMIT ?`,
+};
+
+/** The first files of a source's download queue. */
+export function nextFiles(
+  store: Store,
+  sourceId: number,
+  order: "newest" | "oldest" | "name",
+  limit: number,
+): QueuedFile[] {
+  return store.all<FileRow>(NEXT[order], sourceId, limit).map(queued);
+}
+
+/** One file's row, whatever its state. */
+export function fileById(store: Store, id: number): (QueuedFile & { state: FileState; sha256?: string }) | undefined {
+  const row = store.get<FileRow & { state: FileState; sha256: string | null }>("SELECT * FROM file WHERE id = ?", id);
+  if (row === undefined) return undefined;
+  return { ...queued(row), state: row.state, ...(row.sha256 === null ? {} : { sha256: row.sha256 }) };
+}
+
+/** Takes a file out of the queue. Not awaited: after a crash it simply is in the queue again. */
+export function markDownloading(store: Store, id: number, deviceDir: number): void {
+  store.write(() =>
+    store.run(
+      "UPDATE file SET state = 'downloading', device_dir = ?, changed_ms = ? WHERE id = ?",
+      deviceDir,
+      Date.now(),
+      id,
+    )
+  );
+}
+
+/** Records how much of the partial survives a power cut. */
+export function markSynced(store: Store, id: number, syncedBytes: number): void {
+  store.write(() => store.run("UPDATE file SET synced_bytes = ? WHERE id = ?", syncedBytes, id));
+}
+
+export interface SpooledFacts {
+  sizeBytes: number;
+  sha256: string;
+  inode: number;
+  ctimeMs: number;
+  /** What the driver said of the source when the download ended. */
+  fingerprint: Fingerprint;
+  resentBytes: number;
+}
+
+/** The file is whole in the spool: makes a delivery for each target that wants it. Await `durable()`. */
+export function markSpooled(store: Store, file: QueuedFile, facts: SpooledFacts): void {
+  store.write(() => {
+    const nowMs = Date.now();
+    store.run(
+      `UPDATE file SET state = 'spooled', size_bytes = ?, sha256 = ?, spool_inode = ?, spool_ctime_ms = ?,
+           modified_ms = coalesce(modified_ms, ?), etag = coalesce(etag, ?), resent_bytes = resent_bytes + ?,
+           synced_bytes = 0, best_bytes = 0, attempts = 0, breaks = 0, retry_at_ms = 0,
+           code = NULL, reason = NULL, hint = NULL, changed_ms = ? WHERE id = ?`,
+      facts.sizeBytes,
+      facts.sha256,
+      facts.inode,
+      facts.ctimeMs,
+      facts.fingerprint.modifiedMs ?? null,
+      facts.fingerprint.etag ?? null,
+      facts.resentBytes,
+      nowMs,
+      file.id,
+    );
+    store.run(
+      `INSERT INTO delivery (file_id, target_id, state, size_bytes, changed_ms)
+         SELECT ?, id, 'waiting', ?, ? FROM target WHERE job_id = ? AND retired = 0 AND first_file_id <= ?
+         ON CONFLICT DO NOTHING`,
+      file.id,
+      facts.sizeBytes,
+      nowMs,
+      file.jobId,
+      file.id,
+    );
+    finishIfDelivered(store, file.id);
+  });
+}
+
+/** `spooled` becomes `done` when no target waits any more. Returns whether it did. Call inside `write`. */
+export function finishIfDelivered(store: Store, fileId: number): boolean {
+  return store.run(
+    `UPDATE file SET state = 'done', changed_ms = ? WHERE id = ? AND state = 'spooled'
+       AND NOT EXISTS (SELECT 1 FROM delivery d JOIN target t ON t.id = d.target_id
+         WHERE d.file_id = file.id AND d.state <> 'delivered' AND t.retired = 0)`,
+    Date.now(),
+    fileId,
+  ) > 0;
+}
+
+/** What happens to a file after a failure. */
+export interface FileFailure {
+  state: "found" | "parked" | "gone";
+  attempts: number;
+  breaks: number;
+  bestBytes: number;
+  /** Monotonic milliseconds; 0: at once. */
+  retryAtMs: number;
+  error: DriverError;
+  resentBytes: number;
+}
+
+export function markFileFailed(store: Store, id: number, failure: FileFailure): void {
+  store.write(() =>
+    store.run(
+      `UPDATE file SET state = ?, attempts = ?, breaks = ?, best_bytes = ?, retry_at_ms = ?, code = ?, reason = ?,
+           hint = ?, resent_bytes = resent_bytes + ?, changed_ms = ? WHERE id = ?`,
+      failure.state,
+      failure.attempts,
+      failure.breaks,
+      failure.bestBytes,
+      failure.state === "found" ? failure.retryAtMs : 0,
+      failure.error.code,
+      failure.error.message,
+      failure.error.details.hint ?? null,
+      failure.resentBytes,
+      Date.now(),
+      id,
+    )
+  );
+}
+
+/** Puts a file back into the queue without a mark against it: the device is away, or we are stopping. */
+export function requeueFile(store: Store, id: number, bestBytes: number): void {
+  store.write(() =>
+    store.run(
+      "UPDATE file SET state = 'found', best_bytes = max(best_bytes, ?), changed_ms = ? WHERE id = ? AND state = 'downloading'",
+      bestBytes,
+      Date.now(),
+      id,
+    )
+  );
+}
+
+/** The spool's copy is lost or damaged: the file is fetched again, and its unfinished deliveries made anew. */
+export function refetchFile(store: Store, id: number, reason: string): void {
+  store.write(() => {
+    store.run("DELETE FROM delivery WHERE file_id = ? AND state <> 'delivered'", id);
+    store.run(
+      `UPDATE file SET state = 'found', sha256 = NULL, synced_bytes = 0, code = 'corrupt', reason = ?, changed_ms = ?
+         WHERE id = ? AND state = 'spooled'`,
+      reason,
+      Date.now(),
+      id,
+    );
+  });
+}
+
+/** Lets files and deliveries whose back-off has ended into their queues. Returns whether any was let in. */
+export function releaseRetries(store: Store, nowMs: number): boolean {
+  const due = store.get<{ due: number }>(
+    `SELECT EXISTS (SELECT 1 FROM file WHERE retry_at_ms > 0 AND retry_at_ms <= ?1)
+       OR EXISTS (SELECT 1 FROM delivery WHERE retry_at_ms > 0 AND retry_at_ms <= ?1) AS due`,
+    nowMs,
+  )!;
+  if (due.due === 0) return false;
+  store.write(() => {
+    store.run("UPDATE file SET retry_at_ms = 0 WHERE retry_at_ms > 0 AND retry_at_ms <= ?", nowMs);
+    store.run("UPDATE delivery SET retry_at_ms = 0 WHERE retry_at_ms > 0 AND retry_at_ms <= ?", nowMs);
+  });
+  return true;
+}
+
+/** When the next back-off ends, monotonic milliseconds; `undefined` when none is under way. */
+export function nextRetryMs(store: Store): number | undefined {
+  const row = store.get<{ at: number | null }>(
+    `SELECT min(at) AS at FROM (
+       SELECT min(retry_at_ms) AS at FROM file WHERE retry_at_ms > 0
+       UNION ALL SELECT min(retry_at_ms) FROM delivery WHERE retry_at_ms > 0)`,
+  );
+  return row?.at ?? undefined;
+}

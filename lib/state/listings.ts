@@ -1,0 +1,278 @@
+/**
+ * The finder's side of the store: a batch of listed entries becomes found files, settling ones, or nothing at all.
+ */
+import type { Entry, Fingerprint } from "../driver/mod.ts";
+import type { Store } from "./store.ts";
+
+export interface SightOptions {
+  jobId: number;
+  sourceId: number;
+  /** Monotonic milliseconds. */
+  nowMs: number;
+  settleMs: number;
+  /** Precision of the device's modification times, milliseconds. */
+  precisionMs: number;
+}
+
+/** A file that a listing brought to light. */
+export interface FoundFile {
+  id: number;
+  path: string;
+  generation: number;
+  fingerprint: Fingerprint;
+  /** Set when the file is parked at once: its name cannot be fetched. */
+  problem?: string;
+}
+
+interface KnownRow {
+  at: number;
+  id: number | null;
+  generation: number | null;
+  state: string | null;
+  same: number | null;
+}
+
+interface SettlingRow extends FingerprintRow {
+  since_ms: number;
+  precision_ms: number;
+}
+
+interface FingerprintRow {
+  size_bytes: number | null;
+  modified_ms: number | null;
+  etag: string | null;
+  checksum_algorithm: string | null;
+  checksum_value: string | null;
+}
+
+/**
+ * For each listed entry the newest known generation of its path, and whether its fingerprint is the same: every field
+ * known on both sides equal, times at the coarser precision. One statement per batch; nothing grows with the table.
+ */
+const KNOWN = `
+  SELECT j.key AS at, f.id, f.generation, f.state,
+    (f.size_bytes IS NULL OR j.value ->> 'sizeBytes' IS NULL OR f.size_bytes = j.value ->> 'sizeBytes')
+    AND (f.modified_ms IS NULL OR j.value ->> 'modifiedMs' IS NULL
+      OR abs(f.modified_ms - (j.value ->> 'modifiedMs')) < max(f.precision_ms, ?2))
+    AND (f.etag IS NULL OR j.value ->> 'etag' IS NULL OR f.etag = j.value ->> 'etag')
+    AND (f.checksum_value IS NULL OR j.value ->> '$.checksum.value' IS NULL
+      OR f.checksum_algorithm <> j.value ->> '$.checksum.algorithm'
+      OR f.checksum_value = j.value ->> '$.checksum.value') AS same
+  FROM json_each(?3) j
+  LEFT JOIN file f ON f.source_id = ?1 AND f.path = j.value ->> 'path' AND f.latest = 1
+  WHERE f.id IS NULL OR NOT same OR f.state NOT IN ('spooled', 'done')`;
+
+/** Which of the listed files are not known with this content, without recording anything: for a dry run. */
+export function newEntries(
+  store: Store,
+  sourceId: number,
+  precisionMs: number,
+  entries: Entry[],
+): Map<Entry, "new" | "changed"> {
+  const rows = store.all<KnownRow & Record<string, unknown>>(KNOWN, sourceId, precisionMs, JSON.stringify(entries));
+  const fresh = new Map<Entry, "new" | "changed">();
+  for (const row of rows) {
+    if (row.id === null || row.same !== 1 || row.state === "gone") {
+      fresh.set(entries[row.at]!, row.id === null ? "new" : "changed");
+    } else if (row.state === "found" || row.state === "downloading") {
+      fresh.set(entries[row.at]!, "new");
+    }
+  }
+  return fresh;
+}
+
+/** The state of one listing while it runs. */
+export class Listing {
+  readonly #store: Store;
+  readonly #options: SightOptions;
+  /** Ids above this were found by this listing and cannot be missing from it. */
+  readonly #lastKnownId: number;
+  /** Files that are not yet settled: the listing has to be repeated for them. */
+  settling = 0;
+
+  constructor(store: Store, options: SightOptions) {
+    this.#store = store;
+    this.#options = options;
+    prepareTemporaryTables(store);
+    this.#lastKnownId = store.get<{ id: number }>("SELECT coalesce(max(id), 0) AS id FROM file")!.id;
+    store.write(() => store.run("DELETE FROM temp.seen WHERE source_id = ?", options.sourceId));
+  }
+
+  /** Takes a batch of files (no directories) that the rules let through. */
+  sight(entries: Entry[]): FoundFile[] {
+    const store = this.#store;
+    return store.write(() => {
+      const { sourceId, precisionMs } = this.#options;
+      const known = store.all<KnownRow>(KNOWN, sourceId, precisionMs, JSON.stringify(entries));
+      const found: FoundFile[] = [];
+      const taken = new Set<string>();
+      for (const row of known) {
+        const entry = entries[row.at]!;
+        if (taken.has(entry.path)) continue;
+        taken.add(entry.path);
+        const file = this.#sightOne(entry, row);
+        if (file !== undefined) found.push(file);
+      }
+      return found;
+    });
+  }
+
+  /**
+   * Ends a complete listing: what was found earlier, is not in the spool, and was not seen is gone.
+   * @returns paths that are gone
+   */
+  complete(): string[] {
+    const store = this.#store;
+    const { sourceId } = this.#options;
+    return store.write(() => {
+      store.run("DELETE FROM temp.sighting WHERE source_id = ? AND seen = 0", sourceId);
+      store.run("UPDATE temp.sighting SET seen = 0 WHERE source_id = ?", sourceId);
+      store.run("UPDATE source SET listed_ms = ? WHERE id = ?", Date.now(), sourceId);
+      const gone = store.all<{ path: string }>(
+        `UPDATE file SET state = 'gone', retry_at_ms = 0, changed_ms = ?
+           WHERE source_id = ? AND state IN ('found', 'parked') AND sha256 IS NULL AND id <= ?
+             AND id NOT IN (SELECT file_id FROM temp.seen WHERE source_id = file.source_id)
+           RETURNING path`,
+        Date.now(),
+        sourceId,
+        this.#lastKnownId,
+      );
+      return gone.map((row) => row.path);
+    });
+  }
+
+  #sightOne(entry: Entry, row: KnownRow): FoundFile | undefined {
+    const store = this.#store;
+    const { sourceId } = this.#options;
+    if (row.id !== null && row.same === 1) {
+      store.run("INSERT OR IGNORE INTO temp.seen VALUES (?, ?)", sourceId, row.id);
+      if (row.state !== "gone") return undefined;
+      // It came back: the same content is wanted again.
+      store.run(
+        // One that changes at each reading is parked in the end; one that was away starts afresh.
+        `UPDATE file SET state = 'found', attempts = CASE code WHEN 'changed' THEN attempts ELSE 0 END, breaks = 0,
+           code = NULL, reason = NULL, changed_ms = ? WHERE id = ?`,
+        Date.now(),
+        row.id,
+      );
+      return { id: row.id, path: entry.path, generation: row.generation ?? 1, fingerprint: entry };
+    }
+    if (entry.problem === undefined && !this.#isSettled(entry)) {
+      if (row.id !== null) store.run("INSERT OR IGNORE INTO temp.seen VALUES (?, ?)", sourceId, row.id);
+      this.settling++;
+      return undefined;
+    }
+    return this.#insert(entry, row);
+  }
+
+  #insert(entry: Entry, row: KnownRow): FoundFile {
+    const store = this.#store;
+    const { jobId, sourceId, precisionMs } = this.#options;
+    const generation = (row.generation ?? 0) + 1;
+    const nowMs = Date.now();
+    if (row.id !== null) {
+      // What was never fetched of the older generation cannot be fetched any more.
+      store.run(
+        `UPDATE file SET latest = 0,
+             state = CASE WHEN sha256 IS NULL AND state IN ('found', 'parked') THEN 'gone' ELSE state END, changed_ms = ?
+           WHERE id = ?`,
+        nowMs,
+        row.id,
+      );
+    }
+    const parked = entry.problem !== undefined;
+    const { id } = store.get<{ id: number }>(
+      `INSERT INTO file (source_id, job_id, path, generation, latest, size_bytes, modified_ms, precision_ms, etag,
+           checksum_algorithm, checksum_value, state, code, reason, found_ms, changed_ms)
+         VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+      sourceId,
+      jobId,
+      entry.path,
+      generation,
+      entry.sizeBytes ?? null,
+      entry.modifiedMs ?? null,
+      precisionMs,
+      entry.etag ?? null,
+      entry.checksum?.algorithm ?? null,
+      entry.checksum?.value ?? null,
+      parked ? "parked" : "found",
+      parked ? "unsupported" : null,
+      entry.problem ?? null,
+      nowMs,
+      nowMs,
+    )!;
+    const file: FoundFile = { id, path: entry.path, generation, fingerprint: entry };
+    if (entry.problem !== undefined) file.problem = entry.problem;
+    return file;
+  }
+
+  /** Whether the fingerprint was equal over two listings at least `settleMs` apart. */
+  #isSettled(entry: Entry): boolean {
+    const store = this.#store;
+    const { sourceId, settleMs, nowMs, precisionMs } = this.#options;
+    if (settleMs <= 0) return true;
+    const row = store.get<SettlingRow>(
+      "SELECT * FROM temp.sighting WHERE source_id = ? AND path = ?",
+      sourceId,
+      entry.path,
+    );
+    if (row !== undefined && sameAsRow(entry, row, Math.max(precisionMs, row.precision_ms))) {
+      if (nowMs - row.since_ms >= settleMs) {
+        store.run("DELETE FROM temp.sighting WHERE source_id = ? AND path = ?", sourceId, entry.path);
+        return true;
+      }
+      store.run("UPDATE temp.sighting SET seen = 1 WHERE source_id = ? AND path = ?", sourceId, entry.path);
+      return false;
+    }
+    store.run(
+      "INSERT OR REPLACE INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+      sourceId,
+      entry.path,
+      entry.sizeBytes ?? null,
+      entry.modifiedMs ?? null,
+      entry.etag ?? null,
+      entry.checksum?.algorithm ?? null,
+      entry.checksum?.value ?? null,
+      nowMs,
+      precisionMs,
+    );
+    return false;
+  }
+}
+
+function sameAsRow(entry: Entry, row: SettlingRow, precisionMs: number): boolean {
+  if ((entry.sizeBytes ?? null) !== row.size_bytes || (entry.etag ?? null) !== row.etag) return false;
+  if ((entry.checksum?.value ?? null) !== row.checksum_value) return false;
+  if (entry.modifiedMs === undefined || row.modified_ms === null) return entry.modifiedMs === undefined;
+  // At a coarse precision a growing file shows by its size; an equal time is an equal time.
+  return Math.abs(entry.modifiedMs - row.modified_ms) < Math.max(1, precisionMs);
+}
+
+/**
+ * Files that settle are known only to the running process: a restart starts their wait anew, and a card's wear is
+ * spared. The tables spill to a temporary file, so a first listing of a million names stays within the cache.
+ */
+function prepareTemporaryTables(store: Store): void {
+  store.write(() => {
+    store.run(
+      "CREATE TEMP TABLE IF NOT EXISTS seen (source_id INTEGER, file_id INTEGER, PRIMARY KEY (source_id, file_id)) WITHOUT ROWID",
+    );
+    store.run(
+      `CREATE TEMP TABLE IF NOT EXISTS sighting (source_id INTEGER NOT NULL, path TEXT NOT NULL, size_bytes INTEGER,
+         modified_ms INTEGER, etag TEXT, checksum_algorithm TEXT, checksum_value TEXT, since_ms REAL NOT NULL,
+         precision_ms INTEGER NOT NULL, seen INTEGER NOT NULL, PRIMARY KEY (source_id, path)) WITHOUT ROWID`,
+    );
+  });
+}
+
+/** What is known of a file's content, from its row. */
+export function fingerprintOfRow(row: FingerprintRow): Fingerprint {
+  const fingerprint: Fingerprint = {};
+  if (row.size_bytes !== null) fingerprint.sizeBytes = row.size_bytes;
+  if (row.modified_ms !== null) fingerprint.modifiedMs = row.modified_ms;
+  if (row.etag !== null) fingerprint.etag = row.etag;
+  if (row.checksum_algorithm !== null && row.checksum_value !== null) {
+    fingerprint.checksum = { algorithm: row.checksum_algorithm, value: row.checksum_value };
+  }
+  return fingerprint;
+}

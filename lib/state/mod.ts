@@ -1,0 +1,14 @@
+/**
+ * The state store: SQLite, the only SQL of the program. A queue is rows; a crash loses a process, never a job.
+ *
+ * @module
+ */
+export * from "./deliveries.ts";
+export * from "./errors.ts";
+export * from "./files.ts";
+export * from "./listings.ts";
+export * from "./recovery.ts";
+export * from "./registry.ts";
+export * from "./status.ts";
+export * from "./store.ts";
+export * from "./writable.ts";

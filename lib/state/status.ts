@@ -1,0 +1,147 @@
+/** The model of `status`, read from the store: counts come from the tally, never from a scan. */
+import type { DeviceStatus, JobStatus, ParkedItem, Tally, TargetStatus } from "../observe/mod.ts";
+import type { Store } from "./store.ts";
+
+/** Most parked items that a report lists. */
+const PARKED_MAX = 100;
+
+interface TallyRow {
+  job_id: number;
+  target_id: number;
+  state: string;
+  count: number;
+  bytes: number;
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** Counts of one job, by name; zero where nothing was counted. */
+export function jobStatuses(store: Store): JobStatus[] {
+  const tallies = store.all<TallyRow & Record<string, unknown>>("SELECT * FROM tally");
+  const tally = (jobId: number, targetId: number, state: string): Tally => {
+    const row = tallies.find((t) => t.job_id === jobId && t.target_id === targetId && t.state === state);
+    return { count: row?.count ?? 0, bytes: row?.bytes ?? 0 };
+  };
+  const jobs = store.all<{ id: number; name: string; listed: number | null }>(
+    `SELECT id, name, (SELECT max(listed_ms) FROM source WHERE job_id = job.id) AS listed FROM job ORDER BY id`,
+  );
+  return jobs.map(({ id, name, listed }) => {
+    const targets = store.all<{ id: number; name: string }>(
+      "SELECT id, name FROM target WHERE job_id = ? AND retired = 0 ORDER BY id",
+      id,
+    );
+    return {
+      name,
+      found: tally(id, 0, "found"),
+      downloading: tally(id, 0, "downloading"),
+      spooled: tally(id, 0, "spooled"),
+      done: tally(id, 0, "done"),
+      parked: tally(id, 0, "parked"),
+      gone: tally(id, 0, "gone"),
+      targets: targets.map((target): TargetStatus => ({
+        name: target.name,
+        waiting: tally(id, target.id, "waiting"),
+        uploading: tally(id, target.id, "uploading"),
+        delivered: tally(id, target.id, "delivered"),
+        parked: tally(id, target.id, "parked"),
+        uncertain: tally(id, target.id, "uncertain"),
+      })),
+      ...(listed === null ? {} : { lastListing: iso(listed) }),
+    };
+  });
+}
+
+/** What was last said of each device. */
+export function deviceStatuses(store: Store): DeviceStatus[] {
+  return store.all<{
+    name: string;
+    role: "source" | "target";
+    available: number;
+    held: number;
+    reason: string | null;
+    since_ms: number;
+  }>("SELECT * FROM device ORDER BY id").map((row) => ({
+    name: row.name,
+    role: row.role,
+    available: row.available === 1,
+    held: row.held === 1,
+    ...(row.reason === null ? {} : { reason: row.reason }),
+    since: iso(row.since_ms),
+  }));
+}
+
+interface ParkedRow {
+  job: string;
+  path: string;
+  target: string | null;
+  state: "parked" | "uncertain";
+  reason: string | null;
+  hint: string | null;
+  attempts: number;
+  changed_ms: number;
+}
+
+/** The newest parked files and deliveries. */
+export function parkedItems(store: Store): ParkedItem[] {
+  return store.all<ParkedRow & Record<string, unknown>>(
+    `SELECT j.name AS job, f.path, NULL AS target, f.state, f.reason, f.hint, f.attempts, f.changed_ms
+       FROM file f JOIN job j ON j.id = f.job_id WHERE f.state = 'parked'
+     UNION ALL
+     SELECT j.name, f.path, t.name, d.state, d.reason, d.hint, d.attempts, d.changed_ms
+       FROM delivery d JOIN target t ON t.id = d.target_id JOIN file f ON f.id = d.file_id JOIN job j ON j.id = f.job_id
+       WHERE d.state IN ('parked', 'uncertain') AND t.retired = 0
+     ORDER BY changed_ms DESC LIMIT ${PARKED_MAX}`,
+  ).map((row) => ({
+    job: row.job,
+    path: row.path,
+    ...(row.target === null ? {} : { target: row.target }),
+    state: row.state,
+    reason: row.reason ?? "",
+    ...(row.hint === null ? {} : { hint: row.hint }),
+    attempts: row.attempts,
+    since: iso(row.changed_ms),
+  }));
+}
+
+/** Counts that decide how a run ends, for the named jobs. */
+export interface Outstanding {
+  parked: number;
+  uncertain: number;
+  /** Files and deliveries that are still to be moved. */
+  left: number;
+}
+
+export function outstanding(store: Store, jobIds: number[]): Outstanding {
+  const rows = store.all<TallyRow & Record<string, unknown>>(
+    `SELECT y.* FROM tally y LEFT JOIN target t ON t.id = y.target_id
+       WHERE y.job_id IN (SELECT value FROM json_each(?)) AND coalesce(t.retired, 0) = 0`,
+    JSON.stringify(jobIds),
+  );
+  const sum = (isFile: boolean, ...states: string[]) =>
+    rows.filter((row) => (row.target_id === 0) === isFile && states.includes(row.state))
+      .reduce((total, row) => total + row.count, 0);
+  return {
+    parked: sum(true, "parked") + sum(false, "parked"),
+    uncertain: sum(false, "uncertain"),
+    left: sum(true, "found", "downloading") + sum(false, "waiting", "uploading"),
+  };
+}
+
+/** Bytes in the spool according to the rows. */
+export function spooledBytes(store: Store): number {
+  return store.get<{ bytes: number }>(
+    "SELECT coalesce(sum(bytes), 0) AS bytes FROM tally WHERE target_id = 0 AND state = 'spooled'",
+  )!.bytes;
+}
+
+/** Bytes that were moved more than once, both directions. */
+export function resentBytes(store: Store): number {
+  return Number(store.meta("resent_bytes") ?? "0");
+}
+
+/** Adds to the count of bytes that were moved more than once. Call inside `write`. */
+export function addResent(store: Store, bytes: number): void {
+  if (bytes > 0) store.setMeta("resent_bytes", String(resentBytes(store) + bytes));
+}

@@ -1,0 +1,189 @@
+/** One delivery: the name, the question "did it land?", the upload, and the check of the receipt. */
+import { DriverError, pathProblem, type Receipt, type Turn, type UploadParams } from "../driver/mod.ts";
+import type { EventBus } from "../observe/mod.ts";
+import { hashFile, type Spool, statSpoolFile } from "../spool/mod.ts";
+import { markUploading, priorDelivery, type QueuedDelivery, saveResume, type Store } from "../state/mod.ts";
+import { targetPath } from "./target_path.ts";
+
+/** What was true when an upload ended, also when it failed. */
+export interface UploadOutcome {
+  /** Furthest byte that the driver reported. */
+  doneBytes: number;
+  /** Bytes that were sent although an earlier attempt had sent them. */
+  resentBytes: number;
+  /** An upload was begun whose outcome is not known. */
+  started: boolean;
+}
+
+export interface DeliverContext {
+  job: { name: string };
+  target: { name: string };
+  store: Store;
+  spool: Spool;
+  path: string;
+  onChange: "replace" | "rename";
+  onConflict: "rename" | "replace" | "park";
+  onUncertain: "hold" | "retry";
+  bytesPerSecond?: number;
+  host: string;
+  events: EventBus;
+  signal: AbortSignal;
+  /** Filled in while the upload runs. */
+  outcome: UploadOutcome;
+  active: () => number;
+}
+
+/** The spool's copy is not what was proven when it was fetched. */
+export class SpoolDamage extends Error {}
+
+/** A driver's resume state is stored at most so often, milliseconds. */
+const RESUME_INTERVAL_MS = 1000;
+
+/**
+ * Delivers one file and returns the target's receipt.
+ * @throws {DriverError} with the consequence as its code
+ * @throws {SpoolDamage} when the spool file is gone or changed
+ */
+export async function deliver(delivery: QueuedDelivery, turn: Turn, context: DeliverContext): Promise<Receipt> {
+  const { store, outcome } = context;
+  const asked = delivery.askedPath ?? targetPath(context.path, {
+    path: delivery.path,
+    job: context.job.name,
+    device: delivery.deviceId,
+    host: context.host,
+    timeMs: delivery.modifiedMs ?? delivery.foundMs,
+  });
+  const { path, onExisting } = await resolveExisting(delivery, asked, turn, context);
+  const params: UploadParams = {
+    spoolFile: context.spool.filePath(delivery.deviceDir, delivery.fileId),
+    path,
+    sizeBytes: delivery.sizeBytes,
+    sha256: delivery.sha256,
+    onExisting,
+  };
+  if (delivery.modifiedMs !== undefined) params.modifiedMs = delivery.modifiedMs;
+  if (delivery.resume !== undefined) params.resume = delivery.resume;
+  await checkSpoolFile(delivery, params.spoolFile);
+
+  if (delivery.started) {
+    const receipt = await askWhetherItLanded(delivery, turn, params, context);
+    if (receipt !== null) return checkReceipt(receipt, delivery);
+  }
+  markUploading(store, delivery.id, path);
+  await store.durable();
+  outcome.started = true;
+  if (context.bytesPerSecond !== undefined) {
+    params.maxBytesPerSecond = Math.max(1, Math.floor(context.bytesPerSecond / Math.max(1, context.active())));
+  }
+  return checkReceipt(await upload(delivery, turn, params, context), delivery);
+}
+
+/** Which name to ask for, and what may happen to a file that already has it. */
+async function resolveExisting(
+  delivery: QueuedDelivery,
+  path: string,
+  turn: Turn,
+  context: DeliverContext,
+): Promise<{ path: string; onExisting: UploadParams["onExisting"] }> {
+  const byConflict = ({ rename: "rename", replace: "replace", park: "fail" } as const)[context.onConflict];
+  const prior = priorDelivery(context.store, delivery);
+  if (prior === undefined) return { path, onExisting: byConflict };
+  if (context.onChange === "rename") return { path, onExisting: "rename" };
+  if (turn.capabilities.confirm !== true) return { path, onExisting: byConflict };
+  // A newer generation replaces the older one only while the target still holds what our receipt says.
+  const holds = await turn.client.confirm(
+    {
+      spoolFile: context.spool.filePath(delivery.deviceDir, delivery.fileId),
+      path: prior.receiptPath,
+      sizeBytes: prior.sizeBytes,
+      sha256: prior.sha256,
+      onExisting: "fail",
+    },
+    { signal: context.signal },
+  );
+  return holds === null ? { path, onExisting: byConflict } : { path: prior.receiptPath, onExisting: "replace" };
+}
+
+async function askWhetherItLanded(
+  delivery: QueuedDelivery,
+  turn: Turn,
+  params: UploadParams,
+  context: DeliverContext,
+): Promise<Receipt | null> {
+  if (turn.capabilities.confirm === true) return await turn.client.confirm(params, { signal: context.signal });
+  if (turn.capabilities.repeatable === true || context.onUncertain === "retry") return null;
+  throw new DriverError(
+    "uncertain",
+    `Answer to the upload of "${delivery.path}" was lost and the target cannot be asked`,
+    {
+      hint: "Look whether the file is there; then run filesync retry or filesync forget",
+    },
+  );
+}
+
+async function upload(
+  delivery: QueuedDelivery,
+  turn: Turn,
+  params: UploadParams,
+  context: DeliverContext,
+): Promise<Receipt> {
+  const { events, job, target, store, outcome } = context;
+  let storedAtMs = -Infinity;
+  let isFirst = true;
+  return await turn.client.upload(params, {
+    signal: context.signal,
+    onProgress: ({ doneBytes, resume }) => {
+      const done = Math.min(doneBytes, delivery.sizeBytes);
+      if (isFirst && delivery.bestBytes > done) outcome.resentBytes = delivery.bestBytes - done;
+      isFirst = false;
+      outcome.doneBytes = Math.max(outcome.doneBytes, done);
+      events.emit({
+        event: "progress",
+        job: job.name,
+        path: delivery.path,
+        target: target.name,
+        sizeBytes: delivery.sizeBytes,
+        doneBytes: done,
+      });
+      if (resume !== undefined && performance.now() - storedAtMs >= RESUME_INTERVAL_MS) {
+        storedAtMs = performance.now();
+        saveResume(store, delivery.id, resume, outcome.doneBytes);
+      }
+    },
+  });
+}
+
+async function checkSpoolFile(delivery: QueuedDelivery, path: string): Promise<void> {
+  const stat = statSpoolFile(path);
+  if (stat === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" is missing`);
+  if (stat.sizeBytes !== delivery.sizeBytes) {
+    throw new SpoolDamage(
+      `Spool file of "${delivery.path}" has ${stat.sizeBytes} bytes: expected ${delivery.sizeBytes}`,
+    );
+  }
+  if (stat.inode === delivery.spoolInode && stat.ctimeMs === delivery.spoolCtimeMs) return;
+  // Touched since it was hashed (a restored backup, a copied spool): only its content counts.
+  const { sha256 } = await hashFile(path, stat.sizeBytes);
+  if (sha256 !== delivery.sha256) throw new SpoolDamage(`Spool file of "${delivery.path}" was changed by somebody`);
+}
+
+function checkReceipt(receipt: Receipt, delivery: QueuedDelivery): Receipt {
+  if (receipt.sizeBytes !== delivery.sizeBytes) {
+    throw new DriverError(
+      "corrupt",
+      `Target reports ${receipt.sizeBytes} bytes of "${delivery.path}": expected ${delivery.sizeBytes}`,
+    );
+  }
+  const problem = pathProblem(receipt.path);
+  if (problem !== undefined) {
+    throw new DriverError("failed", `Receipt of "${delivery.path}" names a bad path: ${problem}`);
+  }
+  const { checksum } = receipt;
+  if (checksum?.algorithm === "sha256" && checksum.value !== delivery.sha256) {
+    throw new DriverError(
+      "corrupt",
+      `Target holds ${checksum.value} for "${delivery.path}": expected ${delivery.sha256}`,
+    );
+  }
+  return receipt;
+}

@@ -1,0 +1,146 @@
+/** What a failed upload means for its delivery: the code alone decides. */
+import { backoffMs, type DriverError, type ErrorCode, isKilledFromOutside } from "../driver/mod.ts";
+import type { EventBus, Log } from "../observe/mod.ts";
+import { hashFile, removeFile, type Spool, statSpoolFile } from "../spool/mod.ts";
+import {
+  addResent,
+  type DeliveryFailure,
+  markDeliveryFailed,
+  type QueuedDelivery,
+  refetchFile,
+  requeueDelivery,
+  type Store,
+} from "../state/mod.ts";
+import type { UploadOutcome } from "./deliver.ts";
+
+export interface FailureContext {
+  job: { name: string };
+  target: { name: string };
+  store: Store;
+  spool: Spool;
+  attempts: number;
+  onUncertain: "hold" | "retry";
+  events: EventBus;
+  log: Log;
+  onReleased: () => void;
+}
+
+const RETRY = { firstMs: 1000, maxMs: 15 * 60 * 1000 };
+const DENIED_RETRY_MS = 60 * 60 * 1000;
+/** Times that a plugin may be killed from outside beside one file, without progress, before that file is suspect. */
+const BREAKS_MAX = 20;
+
+const OF_THE_DEVICE: readonly ErrorCode[] = [
+  "unavailable",
+  "held",
+  "cancelled",
+  "no_space",
+  "invalid_config",
+  "unsupported",
+];
+
+/** Records what `error` means for `delivery`. Returns what is to be told once that is on disk. */
+export function settleFailure(
+  delivery: QueuedDelivery,
+  error: DriverError,
+  facts: UploadOutcome & { alone: boolean },
+  context: FailureContext,
+): () => void {
+  const { store } = context;
+  const bestBytes = Math.max(delivery.bestBytes, facts.doneBytes);
+  if (OF_THE_DEVICE.includes(error.code) || (error.code === "denied" && error.details.scope !== "file")) {
+    store.write(() => {
+      requeueDelivery(store, delivery.id, bestBytes, error);
+      addResent(store, facts.resentBytes);
+    });
+    return () => {};
+  }
+  const failure = judge(delivery, error, facts, context);
+  store.write(() => {
+    markDeliveryFailed(store, delivery.id, failure);
+    addResent(store, facts.resentBytes);
+  });
+  return () => tell(delivery, error, failure, context);
+}
+
+function tell(delivery: QueuedDelivery, error: DriverError, failure: DeliveryFailure, context: FailureContext): void {
+  const { job, target, events, log } = context;
+  const common = { job: job.name, path: delivery.path, target: target.name, reason: error.message };
+  if (failure.state === "parked") {
+    const { hint } = error.details;
+    events.emit({ event: "parked", ...common, code: error.code, ...(hint === undefined ? {} : { hint }) });
+  } else if (failure.state === "uncertain") {
+    events.emit({ event: "uncertain", ...common });
+  } else {
+    const waitS = Math.max(0, Math.ceil((failure.retryAtMs - performance.now()) / 1000));
+    log.info(`Cannot deliver "${delivery.path}" to "${target.name}": ${error.message}; next try in ${waitS} s`);
+  }
+}
+
+function judge(
+  delivery: QueuedDelivery,
+  error: DriverError,
+  facts: UploadOutcome & { alone: boolean },
+  context: FailureContext,
+): DeliveryFailure {
+  const progressed = facts.doneBytes > delivery.bestBytes;
+  const failure: DeliveryFailure = {
+    state: "waiting",
+    started: facts.started,
+    attempts: progressed ? 1 : delivery.attempts + 1,
+    breaks: progressed ? 0 : delivery.breaks,
+    bestBytes: Math.max(delivery.bestBytes, facts.doneBytes),
+    retryAtMs: 0,
+    error,
+    resentBytes: facts.resentBytes,
+  };
+  if (error.code === "rejected") return { ...failure, state: "parked", started: false };
+  if (error.code === "uncertain") {
+    if (context.onUncertain === "hold") return { ...failure, state: "uncertain" };
+    failure.started = false;
+  }
+  if (error.code === "denied") {
+    const retryAtMs = performance.now() + backoffMs(1, { firstMs: DENIED_RETRY_MS, maxMs: DENIED_RETRY_MS });
+    return { ...failure, attempts: delivery.attempts, retryAtMs };
+  }
+  if (error.code === "broken" && (!facts.alone || isKilledFromOutside(error))) {
+    failure.attempts = progressed ? 0 : delivery.attempts;
+    failure.breaks = progressed ? 1 : delivery.breaks + 1;
+    return failure.breaks > BREAKS_MAX ? { ...failure, state: "parked" } : failure;
+  }
+  if (error.code === "broken") failure.breaks = Math.max(1, failure.breaks);
+  if (error.code === "corrupt" || error.code === "changed") {
+    failure.bestBytes = 0;
+    failure.dropResume = true;
+  }
+  if (failure.attempts >= context.attempts) return { ...failure, state: "parked" };
+  const waitMs = Math.max(backoffMs(failure.attempts, RETRY), error.details.retryAfterMs ?? 0);
+  return { ...failure, retryAtMs: performance.now() + waitMs };
+}
+
+/** A target that sees other bytes than it was promised may be right: the spool's disk may be rotten. */
+export async function repairIfRotten(
+  delivery: QueuedDelivery,
+  error: DriverError,
+  context: FailureContext,
+): Promise<boolean> {
+  const path = context.spool.filePath(delivery.deviceDir, delivery.fileId);
+  const stat = statSpoolFile(path);
+  if (stat !== undefined && stat.sizeBytes === delivery.sizeBytes) {
+    const { sha256 } = await hashFile(path, stat.sizeBytes);
+    if (sha256 === delivery.sha256) return false;
+  }
+  await repairSpool(delivery, error, context);
+  return true;
+}
+
+/** Drops a spool file that is not what was proven, and has it fetched again. */
+export async function repairSpool(delivery: QueuedDelivery, error: Error, context: FailureContext): Promise<void> {
+  const { store, spool, log, onReleased } = context;
+  log.warning(`${error.message}: it is fetched again`);
+  refetchFile(store, delivery.fileId, error.message);
+  await store.durable();
+  await removeFile(spool.filePath(delivery.deviceDir, delivery.fileId));
+  spool.free(delivery.sizeBytes);
+  onReleased();
+}

@@ -1,0 +1,164 @@
+/**
+ * The uploader: SPOOL → TARGET, one station per job and target. Before it repeats an upload whose answer was lost it asks
+ * whether the file is there; a delivery ends with a receipt, or is parked with the target's words.
+ */
+import { asDriverError, Bell, type DeviceAccess, DriverError, type Turn } from "../driver/mod.ts";
+import type { EventBus, Log } from "../observe/mod.ts";
+import { removeFile, type Spool } from "../spool/mod.ts";
+import {
+  addResent,
+  markDelivered,
+  nextDeliveries,
+  type QueuedDelivery,
+  recordWhenWritable,
+  StateError,
+  type Store,
+} from "../state/mod.ts";
+import { deliver, type DeliverContext, SpoolDamage, type UploadOutcome } from "./deliver.ts";
+import { repairIfRotten, repairSpool, settleFailure } from "./failure.ts";
+
+export interface UploaderOptions {
+  job: { id: number; name: string };
+  target: { id: number; name: string };
+  device: DeviceAccess;
+  store: Store;
+  spool: Spool;
+  /** Template of the name on the target. */
+  path: string;
+  movers: number;
+  attempts: number;
+  onChange: "replace" | "rename";
+  onConflict: "rename" | "replace" | "park";
+  onUncertain: "hold" | "retry";
+  /** Bytes per second for the whole station; absent: no limit. */
+  bytesPerSecond?: number;
+  host: string;
+  events: EventBus;
+  log: Log;
+  /** Called when a file has left the spool, or must be fetched again. */
+  onReleased: () => void;
+}
+
+/** The upload station of one job and one of its targets. */
+export class Uploader {
+  readonly #options: UploaderOptions;
+  /** Rung when there may be work: a file was spooled, a retry is due, the target changed. */
+  readonly bell = new Bell();
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #claimed = new Set<number>();
+
+  constructor(options: UploaderOptions) {
+    this.#options = options;
+  }
+
+  /** Uploads under way. */
+  get active(): number {
+    return this.#underWay.size;
+  }
+
+  /** Whether a delivery could be started now if the target is there. */
+  hasWork(): boolean {
+    return this.#next() !== undefined;
+  }
+
+  /** Works until `signal` is aborted; what is under way is cancelled then and awaited. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { device, job } = this.#options;
+    while (!signal.aborted) {
+      const delivery = this.#underWay.size < this.#options.movers ? this.#next() : undefined;
+      if (delivery === undefined) {
+        await this.bell.wait(signal);
+        continue;
+      }
+      let turn: Turn;
+      try {
+        turn = await device.turn(job.name, { signal, alone: delivery.breaks > 0 });
+      } catch {
+        break;
+      }
+      const current = this.#next();
+      if (current === undefined || (current.breaks > 0) !== (delivery.breaks > 0)) {
+        turn.end();
+        continue;
+      }
+      this.#claimed.add(current.id);
+      const moving = this.#move(current, turn, signal).finally(() => {
+        this.#underWay.delete(moving);
+        this.#claimed.delete(current.id);
+        this.bell.ring();
+      });
+      this.#underWay.add(moving);
+    }
+    await Promise.allSettled(this.#underWay);
+  }
+
+  #next(): QueuedDelivery | undefined {
+    const { store, target, movers } = this.#options;
+    return nextDeliveries(store, target.id, movers + 1).find((delivery) => !this.#claimed.has(delivery.id));
+  }
+
+  async #move(delivery: QueuedDelivery, turn: Turn, signal: AbortSignal): Promise<void> {
+    const { store, spool, job, target, events, onReleased } = this.#options;
+    const outcome: UploadOutcome = { doneBytes: 0, resentBytes: 0, started: delivery.started };
+    const context: DeliverContext = { ...this.#options, signal, outcome, active: () => this.active };
+    try {
+      const receipt = await deliver(delivery, turn, context);
+      turn.end();
+      const isDone = store.write(() => {
+        addResent(store, outcome.resentBytes);
+        return markDelivered(store, delivery, receipt, outcome.resentBytes);
+      });
+      await store.durable();
+      events.emit({
+        event: "delivered",
+        job: job.name,
+        path: delivery.path,
+        target: target.name,
+        sizeBytes: delivery.sizeBytes,
+        receipt,
+      });
+      if (isDone) {
+        // No release of a spool file before its commit.
+        await removeFile(spool.filePath(delivery.deviceDir, delivery.fileId));
+        spool.free(delivery.sizeBytes);
+        onReleased();
+      }
+    } catch (error) {
+      if (error instanceof SpoolDamage) {
+        await repairSpool(delivery, error, this.#options);
+        return;
+      }
+      if (error instanceof StateError && error.code === "no_space") {
+        // Our own disk is full: the target is not to blame.
+        turn.end();
+        await this.#fail(delivery, new DriverError("no_space", error.message), { ...outcome, alone: false }, signal);
+        return;
+      }
+      const failure = asDriverError(error);
+      turn.end(failure);
+      if (failure.code === "corrupt" && await repairIfRotten(delivery, failure, this.#options)) return;
+      await this.#fail(delivery, failure, { ...outcome, alone: turn.alone }, signal);
+    } finally {
+      turn.end();
+    }
+  }
+
+  async #fail(
+    delivery: QueuedDelivery,
+    error: DriverError,
+    facts: UploadOutcome & { alone: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { store, log } = this.#options;
+    try {
+      const tell = await recordWhenWritable(store, () => settleFailure(delivery, error, facts, this.#options), {
+        signal,
+        onFull: ({ message }) => log.warning(`${message}: uploads wait`),
+      });
+      tell();
+    } catch (cause) {
+      // Stopping with a full disk: the row stays as it is there, and the next start puts it right.
+      log.error(`Cannot record the failure of "${delivery.path}": ${cause instanceof Error ? cause.message : cause}`);
+    }
+  }
+}
