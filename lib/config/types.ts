@@ -15,6 +15,8 @@ export interface LogConfig {
   file?: string;
   maxBytes: number;
   keep: number;
+  /** Whether the log goes to stderr; absent: yes. */
+  console?: boolean;
 }
 
 /** One configured device. Secrets in `args` are still references here: `resolveSecrets` reads them. */
@@ -72,6 +74,14 @@ export interface JobConfig {
   windows: { fromMinute: number; toMinute: number }[];
 }
 
+/** Where a setting came from; `line` is that of the file. */
+export interface Origin {
+  from: "flag" | "env" | "file" | "default";
+  /** The option or the variable. */
+  name?: string;
+  line?: number;
+}
+
 export interface Config {
   /** The file that was read, absolute. */
   file: string;
@@ -87,4 +97,8 @@ export interface Config {
   notices: string[];
   /** Whether the file is one of the original Python program's. */
   legacy: boolean;
+  /** Jobs with `enable: false`: checked, known, and not run. */
+  disabledJobs?: string[];
+  /** By key, such as `spool.quota`: where each setting that an option or a variable can give came from. */
+  origins?: Record<string, Origin>;
 }

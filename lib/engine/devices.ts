@@ -18,7 +18,7 @@ export interface DevicesOptions {
   spool: Spool;
   events: EventBus;
   /** Reads the secrets of a device's arguments. */
-  resolve: (args: Record<string, unknown>) => Record<string, unknown>;
+  resolve: (args: Record<string, unknown>) => Promise<Record<string, unknown>>;
   /** Called when a device opens or closes. */
   onChange: () => void;
 }
@@ -51,9 +51,9 @@ export class Devices {
    * The device behind a configuration, in a role.
    * @throws {EngineError} 3 when there is no such driver or it does not have the role
    */
-  open(config: DeviceConfig, role: Role): OpenDevice {
+  async open(config: DeviceConfig, role: Role): Promise<OpenDevice> {
     const { plugins, store, spool, events, resolve, onChange } = this.#options;
-    const args = resolve(config.args);
+    const args = await resolve(config.args);
     const key = JSON.stringify([role, config.driver, canonical(args)]);
     const known = this.#open.get(key);
     if (known !== undefined) return known;
@@ -75,7 +75,7 @@ export class Devices {
       spoolDir: spool.deviceDir(row),
       spoolRoot: spool.dir,
       stateDir,
-      log,
+      log: (level, message) => log[level](message),
     });
     const gate = new DeviceGate({
       name: config.name,

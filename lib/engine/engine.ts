@@ -12,7 +12,7 @@ import { nextRetryMs, outstanding, releaseRetries, Store } from "../state/mod.ts
 import type { DeviceGate } from "./device_gate.ts";
 import { Devices } from "./devices.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
-import { exitStatus } from "./exit_status.ts";
+import { exitStatus, type RunFacts } from "./exit_status.ts";
 import { JobPipeline } from "./pipeline.ts";
 import { reconcile } from "./reconcile.ts";
 
@@ -104,7 +104,8 @@ class Engine {
 
   async #work(store: Store, spool: Spool, devices: Devices): Promise<Summary> {
     const { events, signal, once, version } = this.#options;
-    const pipelines = this.#jobs.map((job) => this.#pipeline(job, store, spool, devices));
+    const pipelines: JobPipeline[] = [];
+    for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, store, spool, devices));
     spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.wake());
     events.emit({
       event: "start",
@@ -132,10 +133,10 @@ class Engine {
     }
   }
 
-  #pipeline(job: JobConfig, store: Store, spool: Spool, devices: Devices): JobPipeline {
-    const source = devices.open(job.source, "source");
+  async #pipeline(job: JobConfig, store: Store, spool: Spool, devices: Devices): Promise<JobPipeline> {
+    const source = await devices.open(job.source, "source");
     const targets = new Map<string, DeviceGate>();
-    for (const target of job.targets) targets.set(target.name, devices.open(target.device, "target").gate);
+    for (const target of job.targets) targets.set(target.name, (await devices.open(target.device, "target")).gate);
     return new JobPipeline({
       job,
       source,
@@ -182,7 +183,7 @@ class Engine {
     return retryMs !== undefined && retryMs <= endMs;
   }
 
-  #facts(pipelines: JobPipeline[], store: Store) {
+  #facts(pipelines: JobPipeline[], store: Store): RunFacts {
     const jobIds = pipelines.map((pipeline) => pipeline.row.id);
     const work = outstanding(store, jobIds);
     const gates = new Set<DeviceGate>();
@@ -197,7 +198,7 @@ class Engine {
     };
   }
 
-  #summarize(facts: ReturnType<Engine["#facts"]>, pipelines: JobPipeline[], store: Store): Summary {
+  #summarize(facts: RunFacts, pipelines: JobPipeline[], store: Store): Summary {
     const left = outstanding(store, pipelines.map((pipeline) => pipeline.row.id));
     const summary: Summary = {
       ...this.#counts,

@@ -176,15 +176,16 @@ async function* withDevice<T>(
     throw new EngineError(EXIT.config, `Driver "${config.driver}" of device "${config.name}" is not installed`);
   }
   const folder = mkdtempSync(join(tmpdir(), "filesync-"));
+  const log = logFor(config.name);
   const hosted = new HostedDevice({
     plugin,
     name: config.name,
     role,
-    args: resolveSecrets(config.args),
+    args: await resolveSecrets(config.args),
     spoolDir: folder,
     spoolRoot: folder,
     stateDir: folder,
-    log: logFor(config.name),
+    log: (level, message) => log[level](message),
   });
   try {
     yield* use(hosted);

@@ -136,7 +136,7 @@ export class JobPipeline {
       try {
         const { settling } = await this.#list(signal);
         failures = 0;
-        const again = settling > 0 && !(once && isSecond);
+        const again: boolean = settling > 0 && !(once && isSecond);
         if (again) waitMs = Math.max(RELIST_MS_MIN, once ? settleMs + TIMER_SLACK_MS : Math.min(intervalMs, settleMs));
         else if (!once) waitMs = intervalMs;
         else if (settling > 0) this.#log.info(`${settling} files still change: they wait for the next run`);

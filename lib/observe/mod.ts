@@ -4,4 +4,7 @@
  * @module
  */
 export * from "./events.ts";
+export * from "./log.ts";
 export * from "./status.ts";
+export * from "./visible.ts";
+export * from "./write_all.ts";

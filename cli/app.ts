@@ -1,0 +1,81 @@
+/**
+ * Reads the command line, runs the command, and answers with the exit code.
+ */
+import {
+  AliasNotFoundError,
+  type ApplicationText,
+  ArgumentScannerError,
+  buildApplication,
+  ExitCode,
+  FlagNotFoundError,
+  formatMessageForArgumentScannerError,
+  run,
+  text_en,
+} from "@stricli/core";
+import { Context, type ContextOptions } from "./context.ts";
+import { report } from "./errors.ts";
+import { routes } from "./routes.ts";
+import { VERSION } from "./version.ts";
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+/** Groups of commands: named alone they show their help, and that is a mistake in a script. */
+const GROUPS = ["plugins", "config"];
+
+/** Runs one command. Never throws. */
+export async function main(args: string[], options: ContextOptions): Promise<number> {
+  const context = new Context(options);
+  const onBug = (error: unknown): never => context.exit(report(error, context));
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    onBug(event.reason);
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    onBug(event.error);
+  });
+  const application = buildApplication(routes, {
+    name: "filesync",
+    versionInfo: { currentVersion: VERSION },
+    scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
+    documentation: { onlyRequiredInUsageLine: true },
+    localization: { text: TEXT },
+  });
+  try {
+    await run(application, args, context);
+  } catch (error) {
+    return report(error, context);
+  }
+  const code = context.process.exitCode;
+  if (code === ExitCode.UnknownCommand || code === ExitCode.InvalidArgument) return EXIT_USAGE;
+  if (context.exitCode !== undefined) return context.exitCode;
+  if (code !== ExitCode.Success) return EXIT_FAILED;
+  return args.length === 0 || (args.length === 1 && GROUPS.includes(args[0]!)) ? EXIT_USAGE : 0;
+}
+
+function alternatives(corrections: readonly string[]): string {
+  if (corrections.length === 0) return "";
+  return `; did you mean ${corrections.map((name) => `"${name.replaceAll("`", "")}"`).join(" or ")}?`;
+}
+
+const HELP = '\n  "filesync --help" lists the commands, "filesync COMMAND --help" their options';
+
+const TEXT: ApplicationText = {
+  ...text_en,
+  briefs: { ...text_en.briefs, help: "Show this help", version: "Show the version" },
+  noCommandRegisteredForInput: ({ input, corrections }) =>
+    `filesync: Unknown command "${input}"${alternatives(corrections)}${HELP}`,
+  exceptionWhileParsingArguments: (error) => {
+    if (error instanceof FlagNotFoundError) {
+      return `filesync: Unknown option "--${error.input}"${
+        alternatives(error.corrections.map((name) => `--${name}`))
+      }${HELP}`;
+    }
+    if (error instanceof AliasNotFoundError) return `filesync: Unknown option "-${error.input}"${HELP}`;
+    const words = error instanceof ArgumentScannerError
+      ? formatMessageForArgumentScannerError(error, {})
+      : String(error);
+    return `filesync: ${words}${HELP}`;
+  },
+};

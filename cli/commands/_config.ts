@@ -1,0 +1,42 @@
+/** Finding and reading the configuration, with the drivers that it may name. */
+import { ConfigError, findConfigFile, loadConfig } from "../../lib/config/mod.ts";
+import type { Config } from "../../lib/config/types.ts";
+import { discoverPlugins, type PluginSet } from "../../lib/host/mod.ts";
+import type { Context } from "../context.ts";
+
+export interface Loaded {
+  config: Config;
+  plugins: PluginSet;
+}
+
+/**
+ * Reads the configuration that `--config` or its variable names, or the first of the default places.
+ * @throws {ConfigError} If there is none, or with everything that is wrong in it
+ */
+export function readConfig(context: Context, flag: string | undefined): Loaded {
+  const file = findConfigFile(flag, context.variables);
+  // Plugins are looked for where the file says, and its devices are checked against what the plugins say.
+  let pluginDirs: string[] = [];
+  try {
+    pluginDirs = loadConfig(file, { env: context.variables }).pluginDirs;
+  } catch (error) {
+    // Told below, with what is wrong in the devices.
+    if (!(error instanceof ConfigError)) throw error;
+  }
+  const plugins = discoverPlugins({ configDirs: pluginDirs, env: context.env });
+  return { config: loadConfig(file, { env: context.variables, plugins }), plugins };
+}
+
+/** `plugins.dirs` of a configuration, when there is one that can be read: drivers are listed without one too. */
+export function pluginDirsOf(context: Context, flag: string | undefined): string[] {
+  const isNamed = context.option(flag, "config") !== undefined;
+  try {
+    return loadConfig(findConfigFile(flag, context.variables), { env: context.variables }).pluginDirs;
+  } catch (error) {
+    if (!(error instanceof ConfigError) || isNamed) throw error;
+    if (error.problems.some((problem) => problem.key !== "" || problem.line !== undefined)) {
+      context.say('Plugins that config.json names are not looked for: "filesync config check" says what is wrong', 4);
+    }
+    return [];
+  }
+}

@@ -1,0 +1,30 @@
+/** `filesync config check`. */
+import { ConfigError } from "../../lib/config/mod.ts";
+import type { Context } from "../context.ts";
+import { count } from "../output/format.ts";
+import { readConfig } from "./_config.ts";
+
+export interface Flags {
+  config?: string;
+  json?: boolean;
+}
+
+export function run(context: Context, flags: Flags): Promise<number> {
+  const json = context.switch(flags.json, "json");
+  try {
+    const { config } = readConfig(context, flags.config);
+    const { file, jobs, devices, notices } = config;
+    if (json) {
+      context.printJson({ schema: 1, valid: true, file, jobs: jobs.length, devices: devices.length, notices });
+      return Promise.resolve(0);
+    }
+    for (const notice of notices) context.say(`Notice: ${notice}`, 5);
+    const name = context.option(flags.config, "config") ?? file;
+    context.print(`${name} is valid: ${count(jobs.length, "job")}, ${count(devices.length, "device")}`);
+    return Promise.resolve(0);
+  } catch (error) {
+    if (!json || !(error instanceof ConfigError)) throw error;
+    context.printJson({ schema: 1, valid: false, problems: error.problems });
+    return Promise.resolve(3);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * How an error is told to a person, and with which code the program ends.
+ */
+import type { ErrorCode } from "../lib/driver/mod.ts";
+import { CliError, type Context } from "./context.ts";
+
+/** Of the errors that a device tells by code. */
+const CODES: Partial<Record<ErrorCode, number>> = {
+  invalid_config: 3,
+  unsupported: 3,
+  unavailable: 5,
+  held: 5,
+  denied: 6,
+  broken: 8,
+};
+
+interface Told {
+  exitCode: number;
+  message: string;
+  hint?: string | undefined;
+  /** Whether the fault is ours. */
+  isBug?: boolean;
+}
+
+/** Says what went wrong on stderr and returns the exit code. */
+export function report(error: unknown, context: Context): number {
+  const told = tell(error);
+  context.say(`filesync: ${told.message}`, 3);
+  if (told.hint !== undefined) context.say(`  ${told.hint}`, 3);
+  if (told.isBug === true) {
+    context.say("  This is a bug in filesync; nothing that was found is lost. Please report it with what you did", 3);
+    if (context.env("FILESYNC_DEBUG") !== "1") {
+      context.say("  and with the output of the same command under FILESYNC_DEBUG=1", 3);
+    }
+  }
+  if (context.env("FILESYNC_DEBUG") === "1") context.say(stackOf(error), 7);
+  return told.exitCode;
+}
+
+// By name, so that a command that needs no engine does not load it.
+function tell(error: unknown): Told {
+  if (!(error instanceof Error)) return { exitCode: 1, message: `Internal error: ${String(error)}`, isBug: true };
+  const { message } = error;
+  const { code, hint, exitCode } = error as { code?: unknown; hint?: unknown; exitCode?: unknown };
+  const common = { message, ...(typeof hint === "string" ? { hint } : {}) };
+  if (error instanceof CliError) return { ...common, exitCode: error.exitCode };
+  switch (error.name) {
+    case "ConfigError":
+      return { ...common, exitCode: 3 };
+    case "EngineError":
+      return { ...common, exitCode: typeof exitCode === "number" ? exitCode : 1 };
+    case "StateError":
+    case "SpoolError":
+      return { ...common, exitCode: code === "no_space" ? 1 : 7 };
+    case "DriverError": {
+      const { details } = error as Error & { details?: { hint?: string } };
+      return { message, hint: details?.hint, exitCode: CODES[code as ErrorCode] ?? 1 };
+    }
+  }
+  const isOurs = !Object.values(Deno.errors).some((kind) => error instanceof kind) && typeof code !== "string";
+  return isOurs
+    ? { exitCode: 1, message: `Internal error: ${error.name}: ${message}`, isBug: true }
+    : { exitCode: 1, message };
+}
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? "" : `\nCaused by: ${stackOf(error.cause)}`;
+  return (error.stack ?? error.message) + cause;
+}

@@ -1,0 +1,22 @@
+/**
+ * The program's entry, and the only place that ends the process. Nothing is loaded before it is known what for: a
+ * built-in driver is this program again, and pays for no command line.
+ */
+const DRIVERS: Record<string, () => Promise<unknown>> = {
+  local: () => import("../plugins/local/main.ts"),
+  ftp: () => import("../plugins/ftp/main.ts"),
+};
+
+const [first, second] = Deno.args;
+if (first === "__plugin") {
+  const load = Object.hasOwn(DRIVERS, second ?? "") ? DRIVERS[second!] : undefined;
+  if (load === undefined) {
+    console.error(`filesync: There is no built-in driver ${JSON.stringify(second ?? "")}`);
+    Deno.exit(2);
+  }
+  // A driver's main serves stdin and ends the process itself.
+  await load();
+} else {
+  const { main } = await import("./app.ts");
+  Deno.exit(await main(Deno.args, { exit: (code) => Deno.exit(code) }));
+}

@@ -1,0 +1,119 @@
+/**
+ * `filesync status` for people: one word, the journey of each job, devices, what needs a person, the spool.
+ */
+import { type DeviceStatus, type StatusReport, type Tally, visible } from "../../lib/observe/mod.ts";
+import { count, formatBytes, formatDuration } from "./format.ts";
+import { table } from "./table.ts";
+
+const WORDS: Record<StatusReport["word"], string> = {
+  ok: "all is delivered",
+  working: "files are on their way",
+  waiting: "a device is away",
+  attention: "something needs you",
+};
+const COLOUR: Record<StatusReport["word"], string> = { ok: "32", working: "36", waiting: "33", attention: "31" };
+const PARKED_SHOWN = 20;
+
+export interface StatusOptions {
+  colour: boolean;
+  unicode: boolean;
+  nowMs: number;
+}
+
+/** Lines without line ends. */
+export function statusLines(report: StatusReport, options: StatusOptions): string[] {
+  const word = options.colour ? `\x1b[1;${COLOUR[report.word]}m${report.word}\x1b[0m` : report.word;
+  const daemon = report.pid === undefined ? "sync is not running" : `sync runs as process ${report.pid}`;
+  return [
+    `${word}: ${WORDS[report.word]} (${daemon})`,
+    ...jobLines(report, options),
+    ...deviceLines(report.devices, options.nowMs),
+    ...parkedLines(report, options),
+    "",
+    `Spool: ${formatBytes(report.spool.usedBytes)} of ${formatBytes(report.spool.quotaBytes)} in ${
+      visible(report.spool.dir)
+    }`,
+    `State: ${visible(report.state)}`,
+  ];
+}
+
+function jobLines(report: StatusReport, options: StatusOptions): string[] {
+  if (report.jobs.length === 0) return [];
+  const rows: string[][] = [];
+  for (const job of report.jobs) {
+    const all = sum(job.found, job.downloading, job.spooled, job.done, job.parked, job.gone);
+    const source = [
+      ...(job.found.count > 0 ? [`${tally(job.found)} waiting`] : []),
+      ...(job.downloading.count > 0 ? [`${tally(job.downloading)} downloading`] : []),
+      ...(job.parked.count > 0 ? [`${tally(job.parked)} parked`] : []),
+      ...(job.gone.count > 0 ? [`${job.gone.count} gone`] : []),
+    ];
+    rows.push([
+      visible(job.name),
+      "source",
+      tally(all),
+      source.join(", ") || (all.count === 0 ? "nothing found yet" : ""),
+    ]);
+    rows.push(["", "spool", tally(job.spooled), ""]);
+    for (const target of job.targets) {
+      const rest = [
+        ...(target.waiting.count > 0 ? [`${tally(target.waiting)} waiting`] : []),
+        ...(target.uploading.count > 0 ? [`${tally(target.uploading)} uploading`] : []),
+        ...(target.parked.count > 0 ? [`${tally(target.parked)} parked`] : []),
+        ...(target.uncertain.count > 0 ? [`${tally(target.uncertain)} uncertain`] : []),
+      ];
+      rows.push(["", `${arrow(options)} ${visible(target.name)}`, tally(target.delivered), rest.join(", ")]);
+    }
+  }
+  return [
+    "",
+    ...table([{ title: "JOB" }, { title: "STATION" }, { title: "FILES", side: "right" }, { title: "REST" }], rows),
+  ];
+}
+
+function deviceLines(devices: DeviceStatus[], nowMs: number): string[] {
+  if (devices.length === 0) return [];
+  const rows = devices.map((device) => [
+    visible(device.name),
+    device.role,
+    !device.available ? "away" : device.held ? "held" : "available",
+    since(device.since, nowMs),
+    visible(device.reason ?? ""),
+  ]);
+  return [
+    "",
+    ...table([{ title: "DEVICE" }, { title: "ROLE" }, { title: "STATE" }, { title: "FOR" }, { title: "REASON" }], rows),
+  ];
+}
+
+function parkedLines(report: StatusReport, options: StatusOptions): string[] {
+  if (report.parkedTotal === 0) return [];
+  const lines = ["", `Needs you: ${count(report.parkedTotal, "file")}`];
+  for (const item of report.parked.slice(0, PARKED_SHOWN)) {
+    const where = item.target === undefined ? "" : ` ${arrow(options)} ${visible(item.target)}`;
+    const attempts = item.attempts > 1 ? ` (${item.attempts} attempts)` : "";
+    lines.push(`  ${item.state} ${visible(item.job)}: ${visible(item.path)}${where}${attempts}`);
+    lines.push(`    ${visible(item.reason)}`);
+    if (item.hint !== undefined) lines.push(`    ${visible(item.hint)}`);
+  }
+  const more = report.parkedTotal - Math.min(report.parked.length, PARKED_SHOWN);
+  if (more > 0) lines.push(`  and ${more} more`);
+  return lines;
+}
+
+function arrow(options: StatusOptions): string {
+  return options.unicode ? "→" : "->";
+}
+
+function tally({ count: files, bytes }: Tally): string {
+  return files === 0 ? "0" : `${files} (${formatBytes(bytes)})`;
+}
+
+function sum(...tallies: Tally[]): Tally {
+  return tallies.reduce((all, one) => ({ count: all.count + one.count, bytes: all.bytes + one.bytes }));
+}
+
+function since(time: string, nowMs: number): string {
+  const ms = nowMs - Date.parse(time);
+  return Number.isNaN(ms) ? "-" : formatDuration(Math.max(0, ms));
+}

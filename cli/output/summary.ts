@@ -1,0 +1,42 @@
+/**
+ * What a run came to, in a few lines, each trouble with what can be done about it.
+ */
+import type { Summary } from "../../lib/observe/mod.ts";
+import { count, formatBytes, formatDuration } from "./format.ts";
+
+/**
+ * Lines without line ends; the first one is always there.
+ * @param options `stopped`: by a person, who need not be told to go on
+ */
+export function summaryLines(summary: Summary, options: { stopped?: boolean } = {}): string[] {
+  const lines: string[] = [];
+  const took = `in ${formatDuration(summary.elapsedMs)}`;
+  if (summary.delivered > 0) {
+    lines.push(`${count(summary.delivered, "file")} delivered (${formatBytes(summary.deliveredBytes)}) ${took}`);
+  } else if (summary.left + summary.parked + summary.uncertain === 0) {
+    lines.push(`Nothing to do: all is delivered (looked ${took})`);
+  } else {
+    lines.push(`Nothing delivered ${took}`);
+  }
+  if (summary.parked > 0) {
+    lines.push(`${count(summary.parked, "file is", "files are")} parked: see "filesync status" for the reasons`);
+  }
+  if (summary.uncertain > 0) {
+    lines.push(
+      `${
+        count(summary.uncertain, "delivery is", "deliveries are")
+      } uncertain: see "filesync status", and look on the target`,
+    );
+  }
+  if (summary.gone > 0) {
+    lines.push(`${count(summary.gone, "file")} vanished from the source before being fetched`);
+  }
+  if (summary.left > 0) {
+    lines.push(
+      `${count(summary.left, "file is", "files are")} still to be moved: ${
+        options.stopped === true ? "the next run goes on with them" : 'see "filesync status" for what they wait for'
+      }`,
+    );
+  }
+  return lines;
+}

@@ -1,0 +1,215 @@
+/**
+ * Every command with its options and help. What a command does is loaded when it runs, so that `version` is quick.
+ */
+import { buildCommand, buildRouteMap } from "@stricli/core";
+import type { Context } from "./context.ts";
+import type { Flags as CheckFlags } from "./commands/config_check.ts";
+import type { Flags as ConvertFlags } from "./commands/config_convert.ts";
+import type { Flags as SchemaFlags } from "./commands/config_schema.ts";
+import type { Flags as ShowFlags } from "./commands/config_show.ts";
+import type { Flags as LsFlags } from "./commands/ls.ts";
+import type { Flags as PluginsFlags } from "./commands/plugins_list.ts";
+import type { Flags as StatusFlags } from "./commands/status.ts";
+import type { Flags as SyncFlags } from "./commands/sync.ts";
+import type { Flags as VersionFlags } from "./commands/version.ts";
+import { report } from "./errors.ts";
+
+/** Loads `run` of a command's module when the command is run; errors are told here and nowhere else. */
+function lazy<Flags, Args extends (string | undefined)[]>(
+  load: () => Promise<{ run: (context: Context, flags: Flags, ...args: Args) => Promise<number> }>,
+) {
+  return async () => {
+    const { run } = await load();
+    return async function (this: Context, flags: Flags, ...args: Args): Promise<void> {
+      try {
+        this.exitCode = await run(this, flags, ...args);
+      } catch (error) {
+        this.exitCode = report(error, this);
+      }
+    };
+  };
+}
+
+const text = (input: string): string => input;
+
+function flag(brief: string) {
+  return { kind: "boolean", optional: true, withNegated: false, brief } as const;
+}
+
+function value(brief: string, placeholder: string) {
+  return { kind: "parsed", parse: text, optional: true, brief, placeholder } as const;
+}
+
+const config = value("Configuration file", "FILE");
+const json = flag("Print JSON on stdout, one object a line");
+
+function docs(brief: string, description: string, examples: [command: string, what: string][]) {
+  const width = Math.max(...examples.map(([command]) => command.length));
+  const lines = examples.map(([command, what]) => `  ${`filesync ${command}`.padEnd(width + 11)}${what}`);
+  return { brief, fullDescription: `${description}\n\nEXAMPLES\n${lines.join("\n")}` };
+}
+
+const sync = buildCommand<SyncFlags, [], Context>({
+  loader: lazy(() => import("./commands/sync.ts")),
+  parameters: {
+    flags: {
+      config,
+      once: flag("List, move all that can move, then end"),
+      dryRun: flag("Show what would be moved, and move nothing"),
+      job: {
+        kind: "parsed",
+        parse: text,
+        optional: true,
+        variadic: true,
+        brief: "Only this job; may be given more than once",
+        placeholder: "NAME",
+      },
+      json,
+      progress: { kind: "boolean", optional: true, brief: "Live lines on a terminal" },
+      verbose: flag("Tell more"),
+      quiet: flag("Tell only of trouble"),
+    },
+    aliases: { c: "config", n: "dryRun", j: "job", v: "verbose", q: "quiet" },
+  },
+  docs: docs(
+    "Move files: source, spool, target",
+    `Moves new files of each job from its source to its targets. Without --once it runs until it is stopped: by Ctrl-C
+or SIGTERM, which lose nothing; the next run goes on where this one stopped.
+
+Exit codes: 0 all is delivered, 1 failed, 2 wrong usage, 3 wrong configuration, 4 something is parked or uncertain,
+5 a device was away and work is left, 6 access denied, 7 state store locked or damaged, 8 a plugin failed,
+130 or 143 stopped by a signal.`,
+    [
+      ["sync", "run until stopped, with ./config.json"],
+      ["sync --once", "move what is there, then end"],
+      ["sync --dry-run --job logs", "show what the job would move"],
+      ["sync --once --json", "events for a program"],
+    ],
+  ),
+});
+
+const status = buildCommand<StatusFlags, [], Context>({
+  loader: lazy(() => import("./commands/status.ts")),
+  parameters: { flags: { config, json }, aliases: { c: "config" } },
+  docs: docs(
+    "Show how things stand",
+    `Shows one word (ok, working, waiting, attention), how far the files of each job are, devices, what needs a person,
+and the spool. Reads only, so it may run beside "filesync sync".`,
+    [["status", "for people"], ["status --json", "for programs, with the same content"]],
+  ),
+});
+
+const ls = buildCommand<LsFlags, [device: string, path?: string], Context>({
+  loader: lazy(() => import("./commands/ls.ts")),
+  parameters: {
+    flags: { config, json, recursive: flag("List folders below too") },
+    aliases: { c: "config", R: "recursive" },
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { brief: "A name from devices, or JOB.source, JOB.TARGET", parse: text, placeholder: "DEVICE" },
+        { brief: "Folder on the device", parse: text, placeholder: "PATH", optional: true },
+      ],
+    },
+  },
+  docs: docs("List files of a device", "Lists what a device holds, as the finder would see it.", [
+    ["ls camera", "the device's root"],
+    ["ls -R nas logs/2026", "a folder with all below"],
+  ]),
+});
+
+const version = buildCommand<VersionFlags, [], Context>({
+  loader: lazy(() => import("./commands/version.ts")),
+  parameters: { flags: { json } },
+  docs: docs("Show the version", "Shows the version of the program and of what it runs on.", [
+    ["version", "one line"],
+    ["version --json", "for bug reports and programs"],
+  ]),
+});
+
+const pluginsList = buildCommand<PluginsFlags, [], Context>({
+  loader: lazy(() => import("./commands/plugins_list.ts")),
+  parameters: { flags: { config, json }, aliases: { c: "config" } },
+  docs: docs(
+    "List drivers",
+    `Lists the drivers that can be named in a configuration: built-in ones, and plugins from plugins.dirs of the
+configuration, $FILESYNC_PLUGIN_PATH, $XDG_DATA_HOME/filesync/plugins and /usr/local/lib/filesync/plugins. Works
+without a configuration. A plugin that cannot be used is shown with the reason.`,
+    [["plugins list", "for people"], ["plugins list --json", "with the schema of each driver's arguments"]],
+  ),
+});
+
+const configCheck = buildCommand<CheckFlags, [], Context>({
+  loader: lazy(() => import("./commands/config_check.ts")),
+  parameters: { flags: { config, json }, aliases: { c: "config" } },
+  docs: docs(
+    "Check the configuration",
+    "Tells everything that is wrong at once, with line, key and remedy. Exit code 3 when something is.",
+    [["config check", "the file that sync would use"], ["config check -c new.json", "another one"]],
+  ),
+});
+
+const configSchema = buildCommand<SchemaFlags, [], Context>({
+  loader: lazy(() => import("./commands/config_schema.ts")),
+  parameters: { flags: {} },
+  docs: docs(
+    "Print the JSON Schema",
+    `Prints the JSON Schema of the configuration with the arguments of every driver on this machine. Save it and name
+it in the file for completion in an editor: "$schema": "./filesync.schema.json".`,
+    [["config schema > filesync.schema.json", "for editors"]],
+  ),
+});
+
+const configShow = buildCommand<ShowFlags, [], Context>({
+  loader: lazy(() => import("./commands/config_show.ts")),
+  parameters: {
+    flags: { config, origin: flag("Tell where each value comes from") },
+    aliases: { c: "config" },
+  },
+  docs: docs("Show the configuration in force", "Prints every setting with defaults filled in; secrets stay hidden.", [
+    ["config show", "as JSON"],
+    ["config show --origin", "with file, environment or default beside each value"],
+  ]),
+});
+
+const configConvert = buildCommand<ConvertFlags, [], Context>({
+  loader: lazy(() => import("./commands/config_convert.ts")),
+  parameters: {
+    flags: { config, output: value("Write to this new file instead of stdout", "FILE") },
+    aliases: { c: "config", o: "output" },
+  },
+  docs: docs(
+    "Convert an original file",
+    "Writes a configuration of the original Python program in today's form. Such a file also works as it is.",
+    [["config convert -c old.json -o config.json", "write a new file"]],
+  ),
+});
+
+/** The tree of commands. */
+export const routes = buildRouteMap<string, Context>({
+  routes: {
+    sync,
+    status,
+    ls,
+    plugins: buildRouteMap({ routes: { list: pluginsList }, docs: { brief: "Drivers and plugins" } }),
+    config: buildRouteMap({
+      routes: { check: configCheck, schema: configSchema, show: configShow, convert: configConvert },
+      docs: { brief: "Check, explain and convert the configuration" },
+    }),
+    version,
+  },
+  docs: {
+    brief: "Move files from devices to targets, whole and once",
+    fullDescription: `FileSync moves files SOURCE -> spool -> TARGET: whole, once, and unattended.
+
+EXAMPLES
+  filesync config check     is ./config.json right?
+  filesync sync --once      move what is there, then end
+  filesync sync             move files until stopped
+  filesync status           how do things stand?
+
+Every option has a variable: --dry-run is FILESYNC_DRY_RUN=1, --config FILE is FILESYNC_CONFIG. An option wins over
+its variable. The configuration is looked for in $FILESYNC_CONFIG, ./config.json,
+$XDG_CONFIG_HOME/filesync/config.json and /etc/filesync/config.json.`,
+  },
+});

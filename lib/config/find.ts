@@ -1,0 +1,75 @@
+/**
+ * Where the configuration is, and where the state goes when it does not say.
+ */
+import { accessSync, constants } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { ConfigError } from "./explain.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+const STATE_NAME = "filesync.db";
+
+/**
+ * The configuration file to use, absolute: `flag`, else `$FILESYNC_CONFIG`, else `./config.json`, else
+ * `$XDG_CONFIG_HOME/filesync/config.json`, else `/etc/filesync/config.json`.
+ * @throws {ConfigError} If there is none; a file that was named must be there
+ */
+export function findConfigFile(flag: string | undefined, env: Env): string {
+  const named = [["--config", flag], ["$FILESYNC_CONFIG", env.FILESYNC_CONFIG]] as const;
+  for (const [how, file] of named) {
+    if (file === undefined || file === "") continue;
+    if (exists(file)) return resolve(file);
+    throw new ConfigError([{
+      file,
+      key: "",
+      message: `Cannot find the configuration file that ${how} names`,
+      hint: `Looked for ${resolve(file)}`,
+    }]);
+  }
+  const home = env.HOME === undefined || env.HOME === "" ? undefined : join(env.HOME, ".config");
+  const xdg = env.XDG_CONFIG_HOME || home;
+  const candidates = [resolve("config.json")];
+  if (xdg !== undefined) candidates.push(join(xdg, "filesync", "config.json"));
+  candidates.push("/etc/filesync/config.json");
+  const found = candidates.find(exists);
+  if (found !== undefined) return found;
+  throw new ConfigError([{
+    file: "filesync",
+    key: "",
+    message: `Cannot find a configuration file: looked for ${candidates.join(", ")}`,
+    hint: "Name one with --config FILE, or copy config.example.json to config.json",
+  }]);
+}
+
+/** Whether something is there; what cannot be looked at is, so that reading it says why. */
+function exists(file: string): boolean {
+  try {
+    Deno.statSync(file);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory);
+  }
+}
+
+/**
+ * Where the state store is when the configuration does not say: beside the configuration if that can be written to, else
+ * in `$STATE_DIRECTORY`, else in `$XDG_STATE_HOME/filesync`; `undefined` when there is no such place.
+ */
+export function defaultStatePath(configFile: string, env: Env): string | undefined {
+  const beside = dirname(configFile);
+  if (isWritable(beside)) return join(beside, STATE_NAME);
+  // systemd joins several StateDirectory= with colons.
+  const [systemd] = (env.STATE_DIRECTORY ?? "").split(":");
+  if (systemd !== undefined && systemd !== "") return join(systemd, STATE_NAME);
+  const xdg = env.XDG_STATE_HOME || (env.HOME ? join(env.HOME, ".local", "state") : "");
+  return xdg === "" ? undefined : join(xdg, "filesync", STATE_NAME);
+}
+
+function isWritable(dir: string): boolean {
+  try {
+    accessSync(dir, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * `filesync config show`: the configuration as it is understood, in the form of the file, without secrets.
+ */
+import type { PluginSchemas } from "./args.ts";
+import { mapValues } from "./references.ts";
+import { isSecret, redact, redactUrl } from "./redact.ts";
+import type { Config, DeviceConfig, JobConfig, Origin } from "./types.ts";
+import { formatDuration, formatRate, formatSize, formatWindow } from "./units.ts";
+
+/** What `config show` says. */
+export interface DescribeOptions {
+  /** Adds where each setting came from, under `origin`. */
+  origin?: boolean;
+  /** The drivers' schemas, which mark secrets; what is named like one is hidden without them too. */
+  plugins?: PluginSchemas;
+}
+
+/** `config` as a plain object: every default filled in, paths absolute, units readable, secrets as `"***"`. */
+export function describeConfig(config: Config, options: DescribeOptions = {}): Record<string, unknown> {
+  const device = ({ driver, args }: DeviceConfig) => ({
+    driver,
+    args: redact(args, options.plugins?.get(driver)?.args),
+  });
+  const named = new Set(config.devices.filter(({ place }) => place.startsWith("devices")));
+  const shown: Record<string, unknown> = {
+    state: config.statePath,
+    spool: {
+      dir: config.spool.dir,
+      quota: formatSize(config.spool.quotaBytes),
+      min_free: formatSize(config.spool.minFreeBytes),
+      refetch: config.spool.refetch,
+    },
+    log: {
+      level: config.log.level,
+      file: config.log.file ?? null,
+      console: config.log.console ?? true,
+      max_size: formatSize(config.log.maxBytes),
+      keep: config.log.keep,
+    },
+    plugins: { dirs: config.pluginDirs },
+    http: { listen: config.http.listen ?? null },
+    hooks: mapValues(config.hooks, (value, path) => {
+      if (path.length > 0 && isSecret(path, undefined)) return "***";
+      return typeof value === "string" ? redactUrl(value) : value;
+    }),
+    devices: Object.fromEntries([...named].map((config) => [config.name, device(config)])),
+    jobs: config.jobs.map((job) => describeJob(job, (config) => named.has(config) ? config.name : device(config))),
+  };
+  if (options.origin === true) shown.origin = describeOrigins(config.origins ?? {});
+  return shown;
+}
+
+function describeJob(job: JobConfig, device: (config: DeviceConfig) => unknown): Record<string, unknown> {
+  return {
+    name: job.name,
+    source: device(job.source),
+    targets: job.targets.map(({ name, device: config }) => {
+      const shown = device(config);
+      return typeof shown === "object" ? { name, ...shown } : shown;
+    }),
+    path: job.path,
+    rules: {
+      include: job.rules.include,
+      exclude: job.rules.exclude,
+      min_size: formatSize(job.rules.minSizeBytes),
+      max_size: job.rules.maxSizeBytes === undefined ? null : formatSize(job.rules.maxSizeBytes),
+    },
+    finder: {
+      interval: formatDuration(job.finder.intervalMs),
+      settle: formatDuration(job.finder.settleMs),
+      order: job.finder.order,
+      max_first: job.finder.maxFirst ?? null,
+    },
+    movers: job.movers,
+    after: job.after,
+    grace: formatDuration(job.graceMs),
+    delete_proof: job.deleteProof,
+    on_change: job.onChange ?? null,
+    on_conflict: job.onConflict,
+    on_uncertain: job.onUncertain,
+    attempts: job.attempts,
+    limits: {
+      download: rate(job.limits.downloadBytesPerSecond),
+      upload: rate(job.limits.uploadBytesPerSecond),
+    },
+    window: job.windows.map(formatWindow),
+  };
+}
+
+function rate(bytesPerSecond: number | undefined): string | null {
+  return bytesPerSecond === undefined ? null : formatRate(bytesPerSecond);
+}
+
+function describeOrigins(origins: Record<string, Origin>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(origins).map(([key, { from, name, line }]) => [
+      key,
+      from === "file" ? `file, line ${line}` : from === "default" ? "default" : `${name}`,
+    ]),
+  );
+}

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { LoginGuard } from "./login_guard.ts";
+
+Deno.test("LoginGuard takes the right pair only", async () => {
+  const guard = new LoginGuard("pilot", "secret", 100);
+  assert.equal(await guard.check("a", "pilot", "secret"), true);
+  for (const [user, passwd] of [["pilot", ""], ["", "secret"], ["pilot", "Secret"], ["pilots", "ecret"]] as const) {
+    assert.equal(await guard.check("a", user, passwd), false);
+  }
+});
+
+Deno.test("LoginGuard doubles the wait with each wrong password of an address, up to a bound, and forgives after a login", async () => {
+  const guard = new LoginGuard("pilot", "secret", 100);
+  const waits: number[] = [guard.delayMs("a")];
+  for (let n = 0; n < 7; n++) {
+    await guard.check("a", "pilot", "guess");
+    waits.push(guard.delayMs("a"));
+  }
+  assert.deepEqual(waits, [0, 100, 200, 400, 800, 1600, 1600, 1600]);
+  assert.equal(guard.delayMs("b"), 0);
+  await guard.check("a", "pilot", "secret");
+  assert.equal(guard.delayMs("a"), 0);
+});
+
+Deno.test("LoginGuard remembers a bounded number of addresses", async () => {
+  const guard = new LoginGuard("pilot", "secret", 100);
+  for (let n = 0; n <= 1000; n++) await guard.check(`address ${n}`, "pilot", "guess");
+  assert.equal(guard.delayMs("address 0"), 0);
+  assert.equal(guard.delayMs("address 1000"), 100);
+});

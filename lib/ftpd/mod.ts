@@ -1,0 +1,7 @@
+/**
+ * The companion FTP server: what runs at the other end where there is no server yet. Stands alone.
+ *
+ * @module
+ */
+export { FTP_LIMITS, startFtpServer } from "./server.ts";
+export type { FtpEvent, FtpLimits, FtpServer, FtpServerOptions } from "./types.ts";

@@ -1,0 +1,160 @@
+/**
+ * How a plugin is started: its argv, its environment, its directory. No shell is involved, nothing of our environment
+ * is handed on but a short list, and a child dies with us where the machine can see to that.
+ */
+import { BUILT_IN_ORIGIN, type Plugin, resolveCommand } from "./manifest.ts";
+import { denoFlags } from "./permissions.ts";
+import { SOURCE_ROOT } from "./builtin.ts";
+import { PluginDeath } from "./plugin_death.ts";
+
+/** The facts of one start. */
+export interface LaunchRequest {
+  plugin: Plugin;
+  args: Record<string, unknown>;
+  spoolDir: string;
+  /** The spool that `spoolDir` lies in: a driver that reflinks asks for it. */
+  spoolRoot: string;
+  stateDir: string;
+}
+
+/** What to spawn. */
+export interface LaunchSpec {
+  command: string;
+  args: string[];
+  /** The whole environment. */
+  env: Record<string, string>;
+  cwd: string;
+}
+
+/** The machine and the build, as seams. */
+export interface LaunchSeams {
+  /** @default {Deno.build.standalone} */
+  standalone?: boolean;
+  /** @default {Deno.execPath()} */
+  execPath?: string;
+  /** @default {Deno.env.get} */
+  env?: (name: string) => string | undefined;
+  /** argv that the plugin's own is appended to. @default {setpriv with a parent-death signal, where it works} */
+  wrapper?: readonly string[];
+}
+
+/** The hidden sub-command of the program that serves a built-in driver. */
+export const PLUGIN_COMMAND = "__plugin";
+
+/** Heap that a built-in driver may grow to, MiB: far above what they use, far below what hurts a small board. */
+const HEAP_MIB = 256;
+
+const ENV_OF_ALL = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+const ENV_OF_DENO = ["DENO_DIR", "XDG_CACHE_HOME", "NO_COLOR"];
+/** What the self-extracting program needs to find itself unpacked. */
+const ENV_OF_SELF = ["FILESYNC_SELF", "FILESYNC_CACHE_DIR", "CACHE_DIRECTORY", "XDG_CACHE_HOME"];
+
+/**
+ * The argv, environment and directory of a plugin's process.
+ * @throws {PluginDeath} If what its command names is not there
+ */
+export function launchSpec(request: LaunchRequest, seams: LaunchSeams = {}): LaunchSpec {
+  const getEnv = seams.env ?? ((name) => Deno.env.get(name));
+  const { plugin } = request;
+  const isBuiltIn = plugin.origin === BUILT_IN_ORIGIN;
+  const self = getEnv("FILESYNC_SELF");
+  const standalone = seams.standalone ?? (Deno.build.standalone || self !== undefined);
+  const execPath = seams.execPath ?? Deno.execPath();
+  const names = [...ENV_OF_ALL, ...(plugin.permissions?.env ?? [])];
+  const fixed: Record<string, string> = {};
+  let argv: string[];
+  let isDenoRun = isBuiltIn && !standalone;
+  if (isBuiltIn && standalone) {
+    argv = [self ?? execPath, PLUGIN_COMMAND, plugin.name];
+    names.push(...ENV_OF_SELF);
+  } else if (isBuiltIn) {
+    const config = new URL("deno.json", SOURCE_ROOT).pathname;
+    const main = new URL(`plugins/${plugin.name}/main.ts`, SOURCE_ROOT).pathname;
+    argv = [...denoRun(execPath, request, ["--no-remote", "--config", decodeURI(config)]), decodeURI(main)];
+  } else {
+    const [first, ...rest] = resolveCommand(plugin.origin, plugin.command ?? []).map((part) => part.value);
+    if (first === undefined) throw cannotStart(plugin, "its manifest names no command");
+    isDenoRun = plugin.permissions !== undefined && /\.[cm]?[jt]s$/.test(first);
+    argv = isDenoRun
+      ? [...denoRun(denoFor(plugin, standalone, execPath, getEnv("PATH")), request, ["--no-lock"]), first, ...rest]
+      : [programPath(plugin, first, getEnv("PATH")), ...rest];
+  }
+  if (isDenoRun) {
+    names.push(...ENV_OF_DENO);
+    fixed["DENO_NO_UPDATE_CHECK"] = "1";
+  }
+  const env: Record<string, string> = { ...fixed };
+  for (const name of names) {
+    const value = getEnv(name);
+    if (value !== undefined) env[name] = value;
+  }
+  const [command = "", ...args] = [...(seams.wrapper ?? parentDeathWrapper()), ...argv];
+  return { command, args, env, cwd: request.stateDir };
+}
+
+function denoRun(deno: string, request: LaunchRequest, flags: string[]): string[] {
+  const { plugin, args, spoolDir, spoolRoot, stateDir } = request;
+  const permissions = denoFlags(plugin.permissions ?? {}, { args, schema: plugin.args, spoolDir, spoolRoot, stateDir });
+  return [
+    deno,
+    "run",
+    "--quiet",
+    "--no-prompt",
+    ...flags,
+    `--v8-flags=--max-old-space-size=${HEAP_MIB}`,
+    ...permissions,
+  ];
+}
+
+function denoFor(plugin: Plugin, standalone: boolean, execPath: string, path: string | undefined): string {
+  return standalone ? programPath(plugin, "deno", path) : execPath;
+}
+
+/** Looks for `program` on PATH here, so that a missing interpreter is named and not found out by a wrapper's exit code. */
+function programPath(plugin: Plugin, program: string, path = "/usr/local/bin:/usr/bin:/bin"): string {
+  const candidates = program.includes("/") ? [program] : path.split(":").map((dir) => `${dir || "."}/${program}`);
+  const found = candidates.find(isExecutable);
+  if (found !== undefined) return found;
+  throw cannotStart(
+    plugin,
+    program.includes("/") ? `"${program}" is no executable file` : `"${program}" is not on PATH`,
+  );
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && (mode === null || (mode & 0o111) !== 0);
+  } catch {
+    return false;
+  }
+}
+
+function cannotStart(plugin: Plugin, why: string): PluginDeath {
+  return new PluginDeath(`Cannot start plugin "${plugin.name}": ${why}`, {
+    exitCode: null,
+    signal: null,
+    reason: "spawn",
+    killedByUs: false,
+    lastWords: "",
+  });
+}
+
+let wrapper: readonly string[] | undefined;
+
+/**
+ * `setpriv --pdeathsig KILL --` where it works: the kernel then kills a child whose host was killed by SIGKILL, also
+ * one that does not watch its stdin. Elsewhere stdin's end and the service's cgroup must do.
+ */
+export function parentDeathWrapper(): readonly string[] {
+  if (wrapper !== undefined) return wrapper;
+  const candidate = ["/usr/bin/setpriv", "/bin/setpriv", "/usr/sbin/setpriv"].find(isExecutable);
+  wrapper = [];
+  if (candidate === undefined) return wrapper;
+  // Busybox has a setpriv without this option, and so had util-linux before 2.33.
+  const options = ["--pdeathsig", "KILL", "--"];
+  const { success } = new Deno.Command(candidate, { args: [...options, "true"], stdout: "null", stderr: "null" })
+    .outputSync();
+  if (success) wrapper = [candidate, ...options];
+  return wrapper;
+}

@@ -1,0 +1,220 @@
+/**
+ * The log for people: plain lines on stderr, and a file that rotates. Silent until {@linkcode configureLog}, so that
+ * a module may ask for its log when it is loaded. A message that repeats does not flood: it is counted.
+ */
+import type { LogRecord, Sink } from "@logtape/logtape";
+import type { LogLevel } from "../driver/mod.ts";
+import { visible } from "./visible.ts";
+import { writeAllSync } from "./write_all.ts";
+
+/** One scope's log. Messages are one line; control characters in them are shown escaped. */
+export interface Log {
+  debug(message: string): void;
+  info(message: string): void;
+  warning(message: string): void;
+  error(message: string): void;
+}
+
+/** Where the log goes. */
+export interface LogOptions {
+  /** The least level that is written. */
+  level: LogLevel;
+  /** The least level on the console, if it is another one. */
+  consoleLevel?: LogLevel;
+  /** The log file, absolute; absent: none. Older ones are `<file>.1`, `<file>.2`, ... */
+  file?: string;
+  /** The file is rotated before it grows over this size. */
+  maxBytes: number;
+  /** How many older files are kept. */
+  keep: number;
+  /** Whether lines go to stderr. */
+  console: boolean;
+  /** Lines are JSON objects, in the file and on the console. */
+  json?: boolean;
+  /** Levels are coloured on the console. */
+  colour?: boolean;
+  /** Console lines carry the journal's priority (`<3>`) and no time, which the journal adds itself. */
+  journal?: boolean;
+}
+
+const ORDER: Record<LogLevel, number> = { debug: 0, info: 1, warning: 2, error: 3 };
+const COLOUR: Record<LogLevel, string> = { debug: "2", info: "0", warning: "33", error: "31" };
+/** syslog(3) priorities. */
+const PRIORITY: Record<LogLevel, number> = { debug: 7, info: 6, warning: 4, error: 3 };
+
+/** A run of equal messages is reported at least so often, ms. */
+const REPEAT_REPORT_MS = 30_000;
+/** Scopes whose last message is remembered; more than a configuration has devices and jobs. */
+const SCOPES_MAX = 256;
+/** A log line may be this late in the file, ms: each flush costs the card an fsync. */
+const FILE_FLUSH_MS = 1000;
+
+interface Repeat {
+  level: LogLevel;
+  message: string;
+  count: number;
+  timer?: ReturnType<typeof setTimeout>;
+}
+
+interface Active {
+  least: number;
+  write(level: LogLevel, scope: string, message: string): void;
+  close(): Promise<void>;
+}
+
+let active: Active | undefined;
+let consoleWriter: (text: string) => void = writeToStderr;
+const repeats = new Map<string, Repeat>();
+
+function writeToStderr(text: string): void {
+  writeAllSync(Deno.stderr, text);
+}
+
+/** Puts console lines elsewhere, for live lines that must stay below them; without an argument back to stderr. */
+export function setConsoleWriter(write: (text: string) => void = writeToStderr): void {
+  consoleWriter = write;
+}
+
+/** The log of one scope: a station, a job, a device. May be asked for before the log is configured. */
+export function logFor(scope: string): Log {
+  return {
+    debug: (message) => log("debug", scope, message),
+    info: (message) => log("info", scope, message),
+    warning: (message) => log("warning", scope, message),
+    error: (message) => log("error", scope, message),
+  };
+}
+
+function log(level: LogLevel, scope: string, message: string): void {
+  if (active === undefined || ORDER[level] < active.least) return;
+  const last = repeats.get(scope);
+  if (last !== undefined) {
+    if (last.level === level && last.message === message) {
+      last.count++;
+      last.timer ??= startTimer(scope, last);
+      return;
+    }
+    report(scope, last);
+    repeats.delete(scope);
+  } else if (repeats.size >= SCOPES_MAX) {
+    const [oldest, repeat] = repeats.entries().next().value!;
+    report(oldest, repeat);
+    repeats.delete(oldest);
+  }
+  repeats.set(scope, { level, message, count: 0 });
+  active.write(level, scope, message);
+}
+
+function startTimer(scope: string, repeat: Repeat): ReturnType<typeof setTimeout> {
+  const timer = setTimeout(() => report(scope, repeat), REPEAT_REPORT_MS);
+  Deno.unrefTimer(timer as unknown as number);
+  return timer;
+}
+
+function report(scope: string, repeat: Repeat): void {
+  clearTimeout(repeat.timer);
+  delete repeat.timer;
+  if (repeat.count === 0) return;
+  const times = repeat.count === 1 ? "once more" : `${repeat.count} times`;
+  repeat.count = 0;
+  active?.write(repeat.level, scope, `Last message repeated ${times}`);
+}
+
+/**
+ * Starts the log, or starts it anew with other options. A log file that cannot be written is told on the console, and
+ * the program goes on without it.
+ */
+export async function configureLog(options: LogOptions): Promise<void> {
+  await closeLog();
+  // Loaded here, because `version` and a plugin must not pay for it.
+  const logtape = await import("@logtape/logtape");
+  const sinks: Record<string, Sink> = {};
+  const consoleLevel = options.consoleLevel ?? options.level;
+  const leasts: number[] = [];
+  if (options.console) {
+    sinks["console"] = logtape.withFilter(
+      (record: LogRecord) => consoleWriter(consoleLine(record, options)),
+      consoleLevel,
+    );
+    leasts.push(ORDER[consoleLevel]);
+  }
+  let failure: string | undefined;
+  if (options.file !== undefined) {
+    try {
+      const { getRotatingFileSink } = await import("@logtape/file");
+      const sink = getRotatingFileSink(options.file, {
+        maxSize: options.maxBytes,
+        maxFiles: options.keep,
+        nonBlocking: true,
+        flushInterval: FILE_FLUSH_MS,
+        formatter: (record) => fileLine(record, options),
+      });
+      // withFilter() would hide the sink's disposal, which writes the last lines.
+      const least = ORDER[options.level];
+      const filtered = (record: LogRecord) => {
+        if (ORDER[record.level as LogLevel] >= least) sink(record);
+      };
+      sinks["file"] = Object.assign(filtered, {
+        [Symbol.asyncDispose]: () => (sink as unknown as AsyncDisposable)[Symbol.asyncDispose](),
+      });
+      leasts.push(least);
+    } catch (error) {
+      failure = `Cannot write the log file "${options.file}": ${error instanceof Error ? error.message : error}`;
+    }
+  }
+  await logtape.configure({
+    reset: true,
+    sinks,
+    loggers: [
+      { category: "filesync", sinks: Object.keys(sinks), lowestLevel: "debug" },
+      { category: ["logtape", "meta"], sinks: [] },
+    ],
+  });
+  if (leasts.length > 0) {
+    active = {
+      least: Math.min(...leasts),
+      // As a property: a template's braces are taken apart, and a file's name may have some.
+      write: (level, scope, text) => logtape.getLogger(["filesync", scope])[level]("{text}", { text }),
+      close: () => logtape.reset(),
+    };
+  }
+  if (failure !== undefined) logFor("log").warning(failure);
+}
+
+/** Writes what is still to be written and falls silent. */
+export async function closeLog(): Promise<void> {
+  for (const [scope, repeat] of repeats) report(scope, repeat);
+  repeats.clear();
+  const closing = active;
+  active = undefined;
+  await closing?.close();
+}
+
+function parts(record: LogRecord): { level: LogLevel; scope: string; message: string } {
+  return {
+    level: record.level as LogLevel,
+    scope: visible(record.category[1] ?? ""),
+    message: visible(String(record.properties["text"])),
+  };
+}
+
+function consoleLine(record: LogRecord, options: LogOptions): string {
+  const { level, scope, message } = parts(record);
+  if (options.json === true) return jsonLine(record);
+  if (options.journal === true) return `<${PRIORITY[level]}>${scope}: ${message}\n`;
+  const time = new Date(record.timestamp).toTimeString().slice(0, 8);
+  const word = options.colour === true && level !== "info" ? `\x1b[${COLOUR[level]}m${level}\x1b[0m` : level;
+  return `${time} ${word} ${scope}: ${message}\n`;
+}
+
+function fileLine(record: LogRecord, options: LogOptions): string {
+  if (options.json === true) return jsonLine(record);
+  const { level, scope, message } = parts(record);
+  return `${new Date(record.timestamp).toISOString()} ${level} ${scope}: ${message}\n`;
+}
+
+function jsonLine(record: LogRecord): string {
+  const time = new Date(record.timestamp).toISOString();
+  const message = String(record.properties["text"]);
+  return JSON.stringify({ time, level: record.level, scope: record.category[1] ?? "", message }) + "\n";
+}

@@ -1,0 +1,92 @@
+/** Directories of a target: made one by one, fsynced in groups. */
+import { DriverError, parentOf } from "../../lib/driver/mod.ts";
+import { isPresent, osCode } from "./os_errors.ts";
+import type { Root } from "./root.ts";
+
+/**
+ * Fsyncs directories. Calls that come while one is under way share the next: an fsync proves all that was done before
+ * it began, and nothing after.
+ */
+export class DirectorySync {
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #next = new Map<string, Promise<void>>();
+
+  /** Resolves when everything that was done in `directory` so far would survive a loss of power. */
+  sync(directory: string): Promise<void> {
+    const running = this.#running.get(directory);
+    if (running === undefined) return this.#start(directory);
+    let next = this.#next.get(directory);
+    if (next === undefined) {
+      const start = () => {
+        this.#next.delete(directory);
+        return this.#start(directory);
+      };
+      next = running.then(start, start);
+      this.#next.set(directory, next);
+    }
+    return next;
+  }
+
+  #start(directory: string): Promise<void> {
+    const run = syncDirectory(directory).finally(() => {
+      if (this.#running.get(directory) === run) this.#running.delete(directory);
+    });
+    this.#running.set(directory, run);
+    return run;
+  }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  using file = Deno.openSync(directory);
+  try {
+    await file.sync();
+  } catch (error) {
+    // FUSE filesystems and shares that cannot fsync a directory have nothing better to offer.
+    if (!["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(osCode(error) ?? "")) throw error;
+  }
+}
+
+/**
+ * Makes the directories above `path` that are missing; returns those that got a new name in them, outermost first.
+ * @throws {DriverError} `rejected` when one of them is a symbolic link or a file
+ */
+export function makeParents(root: Root, path: string): string[] {
+  const directory = parentOf(path);
+  if (directory === "") return [];
+  const changed: string[] = [];
+  const parts = directory.split("/");
+  for (let count = 1; count <= parts.length; count++) {
+    const part = parts.slice(0, count).join("/");
+    const wanted = root.join(part);
+    try {
+      if (make(wanted)) changed.push(root.join(parentOf(part)));
+    } catch (error) {
+      throw root.explain(error, `Cannot make directory "${part}"`, {
+        ...(count === 1 ? {} : { scope: "file" }),
+        deniedHint: `chmod u+rwx "${root.join(parentOf(part))}"`,
+      });
+    }
+    if (Deno.lstatSync(wanted).isDirectory) continue;
+    throw new DriverError("rejected", `Cannot use "${part}" on the target: it is no directory`, {
+      hint: "Links are not followed. Rename it, or set the target's path to another directory",
+    });
+  }
+  return changed;
+}
+
+/** Makes a directory unless something has the name; returns whether it did. */
+function make(directory: string): boolean {
+  try {
+    Deno.lstatSync(directory);
+    return false;
+  } catch (error) {
+    if (osCode(error) !== "ENOENT") throw error;
+  }
+  try {
+    Deno.mkdirSync(directory);
+    return true;
+  } catch (error) {
+    if (isPresent(error)) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * The `local` driver: a directory of this machine as source or target. Promises that an upload is published in one
+ * step and survives a loss of power, that links are not followed, and that a root that vanished is `unavailable`.
+ */
+import {
+  type Call,
+  conflictPath,
+  type DownloadParams,
+  type DownloadResult,
+  type Driver,
+  DriverError,
+  type Entry,
+  type Finding,
+  fingerprintOf,
+  type InitializeParams,
+  type InitializeResult,
+  type ListParams,
+  parentOf,
+  type Receipt,
+  type RemoveParams,
+  sameFingerprint,
+  temporaryPath,
+  type UploadParams,
+} from "../../lib/driver/mod.ts";
+import { SpoolWriter } from "../../lib/protocol/serve.ts";
+import { findings } from "./check.ts";
+import { parseConfig } from "./config.ts";
+import { pump } from "./copy.ts";
+import { DirectorySync, makeParents } from "./directories.ts";
+import manifest from "./filesync-plugin.json" with { type: "json" };
+import { gather } from "./gather.ts";
+import { isAbsent } from "./os_errors.ts";
+import { Queues } from "./queues.ts";
+import { chooseName, claim, occupantOf, replace } from "./publish.ts";
+import { Root } from "./root.ts";
+import { entryFrom, walk } from "./walk.ts";
+
+/** Calls at once: while one waits for the disk's fsync the others copy. */
+const CALLS_MAX = 8;
+
+export class LocalDriver implements Driver {
+  readonly #directories = new DirectorySync();
+  readonly #uploads = new Queues();
+  #root: Root | undefined;
+  #role: "source" | "target" = "source";
+
+  initialize(params: InitializeParams): InitializeResult {
+    const { dir } = parseConfig(params.args);
+    this.#root = new Root(dir, params.role, params.stateDir);
+    this.#role = params.role;
+    return {
+      name: manifest.name,
+      version: manifest.version,
+      capabilities: {
+        callsMax: CALLS_MAX,
+        resumeDownload: true,
+        resumeUpload: true,
+        atomicReplace: true,
+        repeatable: true,
+        confirm: true,
+        recursiveList: true,
+        remove: true,
+        rateLimit: true,
+        modifiedPrecisionMs: 1,
+        checksums: ["sha256"],
+      },
+    };
+  }
+
+  async list({ directory, recursive }: ListParams, call: Call): Promise<void> {
+    const root = this.#device();
+    root.checkNames(directory, "failed");
+    await walk(root, directory, recursive === true, call);
+  }
+
+  stat({ path }: { path: string }): Promise<Entry> {
+    const root = this.#device();
+    root.checkNames(path, "failed");
+    root.require();
+    const entry = path === "" ? { path, kind: "directory" as const } : entryFrom(path, this.#look(root, path));
+    if (entry === undefined) throw new DriverError("not_found", `"${path}" is neither a file nor a directory`);
+    return Promise.resolve(entry);
+  }
+
+  async download(params: DownloadParams, call: Call): Promise<DownloadResult> {
+    const root = this.#device();
+    const { path, expect } = params;
+    root.checkNames(path, "failed");
+    root.require();
+    try {
+      const before = this.#look(root, path);
+      const fingerprint = fingerprintOf(this.#fileEntry(path, before));
+      if (!sameFingerprint(fingerprint, expect)) throw changed(path, "is no longer the file that was found");
+      using source = Deno.openSync(root.join(path));
+      if (!isSame(before, source.statSync())) throw changed(path, "was replaced");
+      using spool = new SpoolWriter(params.spoolFile, params.offsetBytes);
+      if (params.offsetBytes > before.size) {
+        throw new DriverError("corrupt", `Partial of "${path}" is longer than the file: ${before.size} bytes`);
+      }
+      const endBytes = await pump(source, {
+        startBytes: spool.startBytes,
+        endBytes: before.size,
+        take: (block) => spool.write(block),
+        call,
+        maxBytesPerSecond: params.maxBytesPerSecond,
+      });
+      if (endBytes !== before.size || !isSame(before, this.#look(root, path))) {
+        throw changed(path, "changed while it was read");
+      }
+      return { sizeBytes: endBytes, fingerprint };
+    } catch (error) {
+      throw root.explain(error, `Cannot download "${path}"`, {
+        scope: "file",
+        deniedHint: `Allow the user that runs filesync to read it: chmod a+r "${root.join(path)}"`,
+      });
+    }
+  }
+
+  async upload(params: UploadParams, call: Call): Promise<Receipt> {
+    const root = this.#device();
+    const { path } = params;
+    root.checkNames(path, "rejected");
+    root.require();
+    try {
+      // One at a time for a name: what is decided about it stays true until it is published.
+      return await this.#uploads.run(path, () => this.#publish(root, params, call));
+    } catch (error) {
+      throw root.explain(error, `Cannot upload "${path}"`, {
+        ...(parentOf(path) === "" ? {} : { scope: "file" }),
+        deniedHint: `Allow the user that runs filesync to write there: ls -ld "${root.join(parentOf(path))}"`,
+      });
+    }
+  }
+
+  async confirm(params: UploadParams, call: Call): Promise<Receipt | null> {
+    const root = this.#device();
+    root.checkNames(params.path, "rejected");
+    root.require();
+    try {
+      if (isBehindLink(root, params.path)) return null;
+      let path = params.path;
+      for (let n = 2;; n++) {
+        const occupant = await occupantOf(root, path, params, call);
+        if (occupant === "same") {
+          await this.#directories.sync(root.join(parentOf(path)));
+          return receipt(path, params);
+        }
+        if (occupant === "free" || params.onExisting !== "rename") return null;
+        path = conflictPath(params.path, n);
+      }
+    } catch (error) {
+      throw root.explain(error, `Cannot look for "${params.path}"`, { scope: "file" });
+    }
+  }
+
+  async remove({ path, expect }: RemoveParams): Promise<void> {
+    const root = this.#device();
+    root.checkNames(path, "failed");
+    root.require();
+    try {
+      if (root.hasLinkAbove(path)) throw changed(path, "is behind a symbolic link now");
+      const info = Deno.lstatSync(root.join(path));
+      if (!info.isFile || !sameFingerprint(this.#fileEntry(path, info), expect)) {
+        throw changed(path, "is no longer the file that was found");
+      }
+      Deno.removeSync(root.join(path));
+      await this.#directories.sync(root.join(parentOf(path)));
+    } catch (error) {
+      const reason = root.explain(error, `Cannot remove "${path}"`, {
+        scope: "file",
+        deniedHint: `Allow the user that runs filesync to write to "${root.join(parentOf(path))}"`,
+      });
+      if (!(reason instanceof DriverError && reason.code === "not_found")) throw reason;
+    }
+  }
+
+  check(): Promise<Finding[]> {
+    return findings(this.#device(), this.#role);
+  }
+
+  async #publish(root: Root, params: UploadParams, call: Call): Promise<Receipt> {
+    const changedDirectories = makeParents(root, params.path);
+    const temporaryName = await temporaryPath(params.path, params.sha256);
+    const temporary = root.join(temporaryName);
+    using spool = Deno.openSync(params.spoolFile);
+    let name = await chooseName(root, params, call);
+    if (name.occupant !== "same") await gather(spool, temporary, params, call);
+    for (;;) {
+      if (name.occupant === "same") {
+        removeLeftover(temporary);
+        break;
+      }
+      call.signal.throwIfAborted();
+      if (params.onExisting === "replace") {
+        replace(root, temporary, name.path);
+        break;
+      }
+      if (claim(root, temporary, name.path)) break;
+      name = await chooseName(root, params, call);
+    }
+    changedDirectories.push(root.join(parentOf(params.path)));
+    await Promise.all(changedDirectories.map((directory) => this.#directories.sync(directory)));
+    return receipt(name.path, params);
+  }
+
+  #device(): Root {
+    if (this.#root === undefined) throw new DriverError("failed", "Driver is not initialized");
+    return this.#root;
+  }
+
+  #look(root: Root, path: string): Deno.FileInfo {
+    try {
+      if (root.hasLinkAbove(path)) {
+        throw new DriverError("not_found", `"${path}" is behind a symbolic link, which is not followed`);
+      }
+      return Deno.lstatSync(root.join(path));
+    } catch (error) {
+      throw root.explain(error, `Cannot find "${path}"`, { scope: "file" });
+    }
+  }
+
+  #fileEntry(path: string, info: Deno.FileInfo): Entry {
+    const entry = entryFrom(path, info);
+    if (entry?.kind !== "file") throw new DriverError("not_found", `"${path}" is no file`);
+    return entry;
+  }
+}
+
+function isBehindLink(root: Root, path: string): boolean {
+  try {
+    return root.hasLinkAbove(path);
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw error;
+  }
+}
+
+function removeLeftover(temporary: string): void {
+  try {
+    Deno.removeSync(temporary);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
+}
+
+/** The same bytes, as far as the filesystem can tell. */
+function isSame(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
+  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtime?.getTime() === b.mtime?.getTime() &&
+    a.ctime?.getTime() === b.ctime?.getTime();
+}
+
+function receipt(path: string, params: UploadParams): Receipt {
+  return {
+    path,
+    sizeBytes: params.sizeBytes,
+    checksum: { algorithm: "sha256", value: params.sha256 },
+    verified: "checksum",
+  };
+}
+
+function changed(path: string, what: string): DriverError {
+  return new DriverError("changed", `"${path}" ${what}`);
+}

@@ -1,0 +1,85 @@
+/**
+ * Gives a gathered upload its final name in one step, and decides what happens when something has that name. Nothing
+ * is ever visible under a final name but a whole file.
+ */
+import { type Call, conflictPath, DriverError, type UploadParams } from "../../lib/driver/mod.ts";
+import { hashFile } from "./copy.ts";
+import { isAbsent, isPresent, isWithoutLinks } from "./os_errors.ts";
+import type { Root } from "./root.ts";
+
+/** More names than this beside one another mean that something is wrong, not that there is one more. */
+const CONFLICTS_MAX = 1000;
+
+/** What a final name is, seen from an upload. `same`: it holds the very bytes. */
+export type Occupant = "free" | "same" | "other";
+
+/** Looks at what has the name `path`: bytes are compared by their SHA-256. */
+export async function occupantOf(root: Root, path: string, params: UploadParams, call: Call): Promise<Occupant> {
+  const found = look(root.join(path));
+  if (found === undefined) return "free";
+  if (!found.isFile || found.size !== params.sizeBytes) return "other";
+  using file = Deno.openSync(root.join(path));
+  const opened = file.statSync();
+  if (opened.ino !== found.ino || opened.dev !== found.dev) return "other";
+  if (await hashFile(file, call) !== params.sha256) return "other";
+  // Whoever wrote it may not have fsynced it, and a receipt outlives a loss of power.
+  await file.sync();
+  return "same";
+}
+
+/** The name that the upload may take, and whether its bytes have it already. */
+export async function chooseName(
+  root: Root,
+  params: UploadParams,
+  call: Call,
+): Promise<{ path: string; occupant: Occupant }> {
+  const first = await occupantOf(root, params.path, params, call);
+  if (first !== "other") return { path: params.path, occupant: first };
+  if (params.onExisting === "replace" && look(root.join(params.path))?.isFile !== false) {
+    return { path: params.path, occupant: "other" };
+  }
+  if (params.onExisting !== "rename") throw taken(params.path);
+  for (let n = 2; n <= CONFLICTS_MAX; n++) {
+    const path = conflictPath(params.path, n);
+    const occupant = await occupantOf(root, path, params, call);
+    if (occupant !== "other") return { path, occupant };
+  }
+  throw taken(params.path);
+}
+
+/** Renames `temporary` to `path`, over what is there. */
+export function replace(root: Root, temporary: string, path: string): void {
+  Deno.renameSync(temporary, root.join(path));
+}
+
+/** Gives `temporary` the name `path` unless something has it; returns whether it did. */
+export function claim(root: Root, temporary: string, path: string): boolean {
+  const final = root.join(path);
+  try {
+    Deno.linkSync(temporary, final);
+  } catch (error) {
+    if (isPresent(error)) return false;
+    if (!isWithoutLinks(error)) throw error;
+    // No await between the two: within this process nothing can take the name meanwhile.
+    if (look(final) !== undefined) return false;
+    Deno.renameSync(temporary, final);
+    return true;
+  }
+  Deno.removeSync(temporary);
+  return true;
+}
+
+function look(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
+function taken(path: string): DriverError {
+  return new DriverError("rejected", `Cannot publish "${path}": other content has this name`, {
+    hint: 'Rename or remove it on the target, or set "on_conflict" to "rename" or "replace"',
+  });
+}
