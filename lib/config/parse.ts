@@ -8,6 +8,7 @@ import {
   type ParseError,
   parseTree,
   printParseErrorCode,
+  stripComments,
 } from "jsonc-parser";
 import { ConfigError, type ConfigProblem, type Flaw, formatKey, parseKey, type Path } from "./explain.ts";
 
@@ -79,25 +80,43 @@ function readText(file: string): string {
  * @throws {ConfigError} With every syntax error
  */
 export function parseSource(file: string, text: string): Source {
+  try {
+    return parseTextOf(file, text);
+  } catch (error) {
+    // The parser recurses: its stack ends long before memory does.
+    if (!(error instanceof RangeError)) throw error;
+    const hint = "Check that this is the configuration file";
+    throw new ConfigError([{ file, key: "", message: "Cannot parse this file: it is nested too deeply", hint }]);
+  }
+}
+
+function parseTextOf(file: string, text: string): Source {
   const starts = lineStarts(text);
   const errors: ParseError[] = [];
   const tree = parseTree(text, errors, { allowTrailingComma: true, disallowComments: false });
+  if (tree === undefined && stripComments(text).trim() === "") {
+    const hint = "Copy config.example.json into it";
+    throw new ConfigError([{ file, line: 1, column: 1, key: "", message: "Expected JSON, got an empty file", hint }]);
+  }
   if (tree === undefined || errors.length > 0) {
-    const list = errors.length > 0 ? errors : [{ offset: 0, error: 0 }];
     throw new ConfigError(
-      list.slice(0, 5).map(({ offset, error }) => ({
+      errors.slice(0, 5).map(({ offset, error }) => ({
         file,
         ...position(starts, offset),
         key: "",
-        message: tree === undefined ? "Expected JSON, got an empty file" : syntaxMessage(error as number, text, offset),
+        message: syntaxMessage(error, text, offset),
         hint: "Write JSON; comments (// and /* */) and a comma after the last item are allowed",
       })),
     );
   }
-  const locate = (path: Path, at: "key" | "value" = "value") => position(starts, offsetAt(tree, path, at));
   const doubles = duplicateKeys(tree);
   if (doubles.length > 0) throw new ConfigError(doubles.map(({ path, offset }) => doubled(file, starts, path, offset)));
-  return { file, value: getNodeValue(tree), locate };
+  return {
+    file,
+    // The parser's objects have no prototype; what is handed on has one, and a key "__proto__" stays a key.
+    value: JSON.parse(JSON.stringify(getNodeValue(tree))),
+    locate: (path, at = "value") => position(starts, offsetAt(tree, path, at)),
+  };
 }
 
 /** A flaw with its place in the file. */

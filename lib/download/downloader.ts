@@ -36,14 +36,16 @@ export interface DownloaderOptions {
   onChanged: () => void;
 }
 
+/** Rows of the queue that are read at once. */
+const PAGE = 64;
 /** How long the station rests when the disk is full, milliseconds. */
 const NO_SPACE_PAUSE_MS = 5000;
 
 /** The download station of one job. */
 export class Downloader {
   readonly #options: DownloaderOptions;
-  /** Rung when there may be work: files were found, room was made, a retry is due, the source changed. */
-  readonly bell = new Bell();
+  readonly #bell = new Bell();
+  #queue: QueuedFile[] = [];
   readonly #underWay = new Set<Promise<void>>();
   readonly #claimed = new Set<number>();
   #sourceId: number | undefined;
@@ -66,7 +68,13 @@ export class Downloader {
   /** Which device's files are fetched: those of the card that was listed last. */
   fetchFrom(sourceId: number): void {
     this.#sourceId = sourceId;
-    this.bell.ring();
+    this.wake();
+  }
+
+  /** There may be work: files were found, room was made, a retry is due. */
+  wake(): void {
+    this.#queue = [];
+    this.#bell.ring();
   }
 
   /** Whether a file could be started now if the source is there. */
@@ -80,7 +88,7 @@ export class Downloader {
     while (!signal.aborted) {
       const file = this.#underWay.size < this.#options.movers ? this.#next() : undefined;
       if (file === undefined) {
-        await this.bell.wait(signal);
+        await this.#bell.wait(signal);
         continue;
       }
       let turn: Turn;
@@ -98,41 +106,51 @@ export class Downloader {
       const reservation = this.#reserve(current);
       if (reservation === undefined) {
         turn.end();
-        await this.bell.wait(signal, NO_SPACE_PAUSE_MS);
+        if (this.#waitsForRoom) await this.#bell.wait(signal, NO_SPACE_PAUSE_MS);
         continue;
       }
       const moving = this.#move(current, turn, reservation, signal).finally(() => {
         this.#underWay.delete(moving);
         this.#claimed.delete(current.id);
-        this.bell.ring();
+        this.#bell.ring();
       });
       this.#underWay.add(moving);
     }
     await Promise.allSettled(this.#underWay);
   }
 
+  /** The head of the queue. Rows are read in pages; {@linkcode Downloader.wake} has them read again. */
   #next(): QueuedFile | undefined {
     if (this.#sourceId === undefined) return undefined;
-    const { store, order, movers } = this.#options;
-    return nextFiles(store, this.#sourceId, order, movers + 1).find((file) => !this.#claimed.has(file.id));
+    const isFree = (file: QueuedFile) => !this.#claimed.has(file.id);
+    const head = this.#queue.find(isFree);
+    if (head !== undefined) return head;
+    // What is under way must not be in the page: its row is old when it ends.
+    const page = nextFiles(this.#options.store, this.#sourceId, this.#options.order, PAGE + this.#claimed.size);
+    this.#queue = page.filter(isFree);
+    return this.#queue[0];
   }
 
   /** Room in the spool for the rest of a file, and the file out of the queue; `undefined` when there is none now. */
   #reserve(file: QueuedFile): Reservation | undefined {
     const { spool, log, store, deviceDir } = this.#options;
     try {
-      const held = statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0;
+      // A file that was never tried has no partial.
+      const isFresh = file.deviceDir === undefined;
+      const held = isFresh ? 0 : statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0;
       const reservation = spool.reserve(file.fingerprint.sizeBytes ?? held, held);
       if (reservation === undefined) {
         this.#noteFull("Spool is full: downloads wait, uploads go on");
         return undefined;
       }
+      let isQueued = false;
       try {
-        markDownloading(store, file.id, deviceDir);
-      } catch (error) {
-        reservation.end(held);
-        throw error;
+        isQueued = markDownloading(store, file.id, deviceDir);
+      } finally {
+        if (!isQueued) reservation.end(held);
       }
+      this.#queue = this.#queue.filter((other) => other.id !== file.id);
+      if (!isQueued) return undefined;
       if (this.#waitsForRoom) log.info("Spool has room again: downloads go on");
       this.#waitsForRoom = false;
       this.#claimed.add(file.id);

@@ -4,6 +4,7 @@ import { type DownloadParams, DriverError, sameFingerprint, type Turn } from "..
 import type { EventBus } from "../observe/mod.ts";
 import {
   FileHasher,
+  hashAndSync,
   preparePartial,
   publishSpoolFile,
   removeFile,
@@ -38,6 +39,8 @@ export interface FetchContext {
 /** After so many bytes or milliseconds a partial is fsynced: what a power cut may cost. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 const SYNC_INTERVAL_MS = 10_000;
+/** Up to this size a file is read at once. */
+const SMALL_BYTES = 1024 * 1024;
 /** From this size on the hash follows the growing file. */
 const FOLLOW_BYTES = 4 * 1024 * 1024;
 
@@ -66,8 +69,9 @@ export async function fetchToSpool(
     }
     outcome.heldBytes = after.sizeBytes;
     checkResult(file, result, after.sizeBytes);
-    // A few small files share their fsyncs; the hash reads what the fsync has written.
-    const [{ sha256, readBytes }] = await Promise.all([hasher.finish(after.sizeBytes), syncFile(partial)]);
+    const { sha256, readBytes } = after.sizeBytes <= SMALL_BYTES
+      ? await hashAndSync(partial, after.sizeBytes)
+      : (await Promise.all([hasher.finish(after.sizeBytes), syncFile(partial)]))[0];
     if (readBytes !== after.sizeBytes) {
       throw new DriverError("corrupt", `Spool file of "${file.path}" changed its size`);
     }

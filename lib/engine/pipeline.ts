@@ -83,7 +83,7 @@ export class JobPipeline {
         ...(uploadBytesPerSecond === undefined ? {} : { bytesPerSecond: uploadBytesPerSecond }),
         host,
         onReleased: () => {
-          this.#downloader.bell.ring();
+          this.#downloader.wake();
           activity.ring();
         },
       });
@@ -102,7 +102,7 @@ export class JobPipeline {
 
   /** Something changed outside: retries are due, room was made, a device came back. */
   wake(): void {
-    this.#downloader.bell.ring();
+    this.#downloader.wake();
     this.#ringUploaders();
   }
 
@@ -120,7 +120,7 @@ export class JobPipeline {
   }
 
   #ringUploaders(): void {
-    for (const { station } of this.#uploaders) station.bell.ring();
+    for (const { station } of this.#uploaders) station.wake();
     this.#options.activity.ring();
   }
 

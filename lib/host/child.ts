@@ -13,6 +13,7 @@ export interface ChildStatus {
 /** A started process: its streams, its end, its group. */
 export class Child {
   readonly pid: number;
+  /** As with stderr, a chunk is only valid until the next one is asked for. */
   readonly stdout: ByteReader;
   readonly stderr: ByteReader;
   /** Resolves when it ended; whatever of its group is left was killed then. */
@@ -74,12 +75,17 @@ export class Child {
   }
 }
 
-/** Chunks of a stream whose reading can be given up from outside. */
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * Chunks of a stream whose reading can be given up from outside. They share one buffer, so that a flood costs the
+ * collector nothing.
+ */
 export class ByteReader implements AsyncIterable<Uint8Array> {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: ReadableStreamBYOBReader;
 
   constructor(stream: ReadableStream<Uint8Array>) {
-    this.#reader = stream.getReader();
+    this.#reader = stream.getReader({ mode: "byob" });
   }
 
   /** A pending read ends as if the stream had ended. */
@@ -88,10 +94,12 @@ export class ByteReader implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    let buffer = new Uint8Array(CHUNK_BYTES);
     for (;;) {
-      const { done, value } = await this.#reader.read();
+      const { done, value } = await this.#reader.read(buffer);
       if (done) return;
       yield value;
+      buffer = new Uint8Array(value.buffer);
     }
   }
 }

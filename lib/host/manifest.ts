@@ -140,11 +140,16 @@ export function readManifest(folder: string): Manifest {
     throw new ManifestError(`Cannot read "${file}": ${(error as Error).message}`, "Correct the JSON");
   }
   const manifest = checkManifest(value);
-  if (manifest.command === undefined) {
-    throw new ManifestError('Manifest is invalid: "command" is missing', "Add the argv that starts the plugin");
-  }
-  for (const part of resolveCommand(folder, manifest.command)) {
-    if (part.isOwnFile) refuseForeignHands(part.value);
+  try {
+    if (manifest.command === undefined) {
+      throw new ManifestError('Manifest is invalid: "command" is missing', "Add the argv that starts the plugin");
+    }
+    for (const part of resolveCommand(folder, manifest.command)) {
+      if (part.isOwnFile) refuseForeignHands(part.value);
+    }
+  } catch (error) {
+    if (error instanceof ManifestError) error.pluginName = manifest.name;
+    throw error;
   }
   return manifest;
 }
@@ -163,7 +168,7 @@ export function resolveCommand(folder: string, command: readonly string[]): Comm
   return command.map((part, index) => {
     if (part.startsWith("/")) return { value: part, isOwnFile: isFile(part) && index === 0 };
     if (part.startsWith("-") && index > 0) return { value: part, isOwnFile: false };
-    const path = `${folder}/${part}`;
+    const path = `${folder}/${part.replace(/^(\.\/+)+/, "")}`;
     if (isFile(path) || (index === 0 && part.includes("/"))) return { value: path, isOwnFile: isFile(path) };
     return { value: part, isOwnFile: false };
   });

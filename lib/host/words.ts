@@ -12,7 +12,7 @@ const SECRET_CHARS_MIN = 4;
 export function tidy(text: string, charsMax: number = TEXT_CHARS_MAX): string {
   const cut = text.length > charsMax ? `${text.slice(0, charsMax)}…` : text;
   // deno-lint-ignore no-control-regex -- a plugin must not move the cursor of a terminal or break a log line
-  return cut.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ").trim()
+  return cut.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/\s*[\u0000-\u001f\u007f-\u009f]+\s*/g, " ").trim()
     .toWellFormed();
 }
 

@@ -33,7 +33,8 @@ export class LineSplitter {
       start = end + 1;
       if (line !== undefined) yield line;
     }
-    this.#keep(chunk.subarray(start));
+    // Copied, so that a reader may use one buffer again and again.
+    if (!this.#skipping) this.#keep(chunk.slice(start));
   }
 
   /** The last line when the stream ended without a newline, else `undefined`. */

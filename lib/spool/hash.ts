@@ -62,6 +62,30 @@ export class FileHasher {
   }
 }
 
+/**
+ * Hashes a small file and makes its bytes survive a power cut, with one open.
+ * @returns lower-case hex, and the number of bytes that were read
+ */
+export async function hashAndSync(path: string, sizeBytes: number): Promise<{ sha256: string; readBytes: number }> {
+  const file = Deno.openSync(path, { read: true, write: true });
+  try {
+    const synced = file.sync();
+    const buffer = new Uint8Array(sizeBytes);
+    let readBytes = 0;
+    try {
+      for (let count: number | null = 0; readBytes < sizeBytes && count !== null;) {
+        count = file.readSync(buffer.subarray(readBytes));
+        readBytes += count ?? 0;
+      }
+    } finally {
+      await synced;
+    }
+    return { sha256: createHash("sha256").update(buffer.subarray(0, readBytes)).digest("hex"), readBytes };
+  } finally {
+    file.close();
+  }
+}
+
 /** SHA-256 of a whole file, lower-case hex. */
 export async function hashFile(path: string, sizeBytes: number): Promise<{ sha256: string; readBytes: number }> {
   return await new FileHasher(path).finish(sizeBytes);

@@ -89,16 +89,19 @@ export function nextDeliveries(store: Store, targetId: number, limit: number): Q
   }));
 }
 
-/** Fixes the name and marks the upload as begun. Await `durable()` before the first byte is sent. */
-export function markUploading(store: Store, id: number, askedPath: string): void {
-  store.write(() =>
+/**
+ * Fixes the name and marks the upload as begun. Await `durable()` before the first byte is sent.
+ * @returns `false` when the delivery does not wait any more
+ */
+export function markUploading(store: Store, id: number, askedPath: string): boolean {
+  return store.write(() =>
     store.run(
-      "UPDATE delivery SET state = 'uploading', started = 1, asked_path = ?, changed_ms = ? WHERE id = ?",
+      "UPDATE delivery SET state = 'uploading', started = 1, asked_path = ?, changed_ms = ? WHERE id = ? AND state = 'waiting'",
       askedPath,
       Date.now(),
       id,
     )
-  );
+  ) > 0;
 }
 
 /** Keeps the driver's opaque resume state. */

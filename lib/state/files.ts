@@ -83,16 +83,19 @@ export function fileById(store: Store, id: number): (QueuedFile & { state: FileS
   return { ...queued(row), state: row.state, ...(row.sha256 === null ? {} : { sha256: row.sha256 }) };
 }
 
-/** Takes a file out of the queue. Not awaited: after a crash it simply is in the queue again. */
-export function markDownloading(store: Store, id: number, deviceDir: number): void {
-  store.write(() =>
+/**
+ * Takes a file out of the queue. Not awaited: after a crash it simply is in the queue again.
+ * @returns `false` when it is not in the queue any more
+ */
+export function markDownloading(store: Store, id: number, deviceDir: number): boolean {
+  return store.write(() =>
     store.run(
-      "UPDATE file SET state = 'downloading', device_dir = ?, changed_ms = ? WHERE id = ?",
+      "UPDATE file SET state = 'downloading', device_dir = ?, changed_ms = ? WHERE id = ? AND state = 'found'",
       deviceDir,
       Date.now(),
       id,
     )
-  );
+  ) > 0;
 }
 
 /** Records how much of the partial survives a power cut. */
@@ -198,17 +201,21 @@ export function requeueFile(store: Store, id: number, bestBytes: number): void {
   );
 }
 
-/** The spool's copy is lost or damaged: the file is fetched again, and its unfinished deliveries made anew. */
-export function refetchFile(store: Store, id: number, reason: string): void {
-  store.write(() => {
-    store.run("DELETE FROM delivery WHERE file_id = ? AND state <> 'delivered'", id);
-    store.run(
+/**
+ * The spool's copy is lost or damaged: the file is fetched again, and its unfinished deliveries made anew.
+ * @returns `false` when the file is not in the spool any more
+ */
+export function refetchFile(store: Store, id: number, reason: string): boolean {
+  return store.write(() => {
+    const changed = store.run(
       `UPDATE file SET state = 'found', sha256 = NULL, synced_bytes = 0, code = 'corrupt', reason = ?, changed_ms = ?
          WHERE id = ? AND state = 'spooled'`,
       reason,
       Date.now(),
       id,
     );
+    if (changed > 0) store.run("DELETE FROM delivery WHERE file_id = ? AND state <> 'delivered'", id);
+    return changed > 0;
   });
 }
 

@@ -69,7 +69,7 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
     const receipt = await askWhetherItLanded(delivery, turn, params, context);
     if (receipt !== null) return checkReceipt(receipt, delivery);
   }
-  markUploading(store, delivery.id, path);
+  if (!markUploading(store, delivery.id, path)) throw new DriverError("cancelled", "Delivery does not wait any more");
   await store.durable();
   outcome.started = true;
   if (context.bytesPerSecond !== undefined) {

@@ -137,8 +137,8 @@ export async function repairIfRotten(
 /** Drops a spool file that is not what was proven, and has it fetched again. */
 export async function repairSpool(delivery: QueuedDelivery, error: Error, context: FailureContext): Promise<void> {
   const { store, spool, log, onReleased } = context;
+  if (!refetchFile(store, delivery.fileId, error.message)) return;
   log.warning(`${error.message}: it is fetched again`);
-  refetchFile(store, delivery.fileId, error.message);
   await store.durable();
   await removeFile(spool.filePath(delivery.deviceDir, delivery.fileId));
   spool.free(delivery.sizeBytes);

@@ -39,11 +39,14 @@ export interface UploaderOptions {
   onReleased: () => void;
 }
 
+/** Rows of the queue that are read at once. */
+const PAGE = 64;
+
 /** The upload station of one job and one of its targets. */
 export class Uploader {
   readonly #options: UploaderOptions;
-  /** Rung when there may be work: a file was spooled, a retry is due, the target changed. */
-  readonly bell = new Bell();
+  readonly #bell = new Bell();
+  #queue: QueuedDelivery[] = [];
   readonly #underWay = new Set<Promise<void>>();
   readonly #claimed = new Set<number>();
 
@@ -67,7 +70,7 @@ export class Uploader {
     while (!signal.aborted) {
       const delivery = this.#underWay.size < this.#options.movers ? this.#next() : undefined;
       if (delivery === undefined) {
-        await this.bell.wait(signal);
+        await this.#bell.wait(signal);
         continue;
       }
       let turn: Turn;
@@ -82,19 +85,31 @@ export class Uploader {
         continue;
       }
       this.#claimed.add(current.id);
+      this.#queue = this.#queue.filter((other) => other.id !== current.id);
       const moving = this.#move(current, turn, signal).finally(() => {
         this.#underWay.delete(moving);
         this.#claimed.delete(current.id);
-        this.bell.ring();
+        this.#bell.ring();
       });
       this.#underWay.add(moving);
     }
     await Promise.allSettled(this.#underWay);
   }
 
+  /** The head of the queue. Rows are read in pages; {@linkcode Uploader.wake} has them read again. */
   #next(): QueuedDelivery | undefined {
-    const { store, target, movers } = this.#options;
-    return nextDeliveries(store, target.id, movers + 1).find((delivery) => !this.#claimed.has(delivery.id));
+    const isFree = (delivery: QueuedDelivery) => !this.#claimed.has(delivery.id);
+    const head = this.#queue.find(isFree);
+    if (head !== undefined) return head;
+    // What is under way must not be in the page: its row is old when it ends.
+    const page = nextDeliveries(this.#options.store, this.#options.target.id, PAGE + this.#claimed.size);
+    this.#queue = page.filter(isFree);
+    return this.#queue[0];
+  }
+
+  /** There may be work: a file was spooled, a retry is due, the target changed. */
+  wake(): void {
+    this.#bell.ring();
   }
 
   async #move(delivery: QueuedDelivery, turn: Turn, signal: AbortSignal): Promise<void> {
