@@ -38,7 +38,12 @@ export async function main(args: string[], options: ContextOptions): Promise<num
   const application = buildApplication(routes, {
     name: "filesync",
     versionInfo: { currentVersion: VERSION },
-    scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
+    scanner: {
+      caseStyle: "allow-kebab-for-camel",
+      allowArgumentEscapeSequence: true,
+      // Tighter than stricli's own: two typing errors are one too many for a good guess.
+      distanceOptions: { threshold: 3, weights: { insertion: 1, deletion: 2, substitution: 2, transposition: 0 } },
+    },
     documentation: { onlyRequiredInUsageLine: true },
     localization: { text: TEXT },
   });
@@ -69,7 +74,9 @@ const TEXT: ApplicationText = {
   exceptionWhileParsingArguments: (error) => {
     if (error instanceof FlagNotFoundError) {
       return `filesync: Unknown option "--${error.input}"${
-        alternatives(error.corrections.map((name) => `--${name}`))
+        alternatives(error.corrections.map((name) =>
+          `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+        ))
       }${HELP}`;
     }
     if (error instanceof AliasNotFoundError) return `filesync: Unknown option "-${error.input}"${HELP}`;

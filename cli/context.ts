@@ -40,7 +40,6 @@ export class Context {
     this.process = {
       stdout: { write: (text) => this.#write(text), getColorDepth: depth(this.terminal.stdoutColour) },
       stderr: { write: (text) => this.say(text.replace(/\n$/, "")), getColorDepth: depth(false) },
-      exitCode: 0,
     };
   }
 

@@ -3,6 +3,7 @@
  */
 import type { ErrorCode } from "../lib/driver/mod.ts";
 import { CliError, type Context } from "./context.ts";
+import { count } from "./output/format.ts";
 
 /** Of the errors that a device tells by code. */
 const CODES: Partial<Record<ErrorCode, number>> = {
@@ -23,9 +24,9 @@ interface Told {
 }
 
 /** Says what went wrong on stderr and returns the exit code. */
-export function report(error: unknown, context: Context): number {
+export function report(error: unknown, context: Pick<Context, "env" | "say">): number {
   const told = tell(error);
-  context.say(`filesync: ${told.message}`, 3);
+  context.say(told.message.startsWith("filesync: ") ? told.message : `filesync: ${told.message}`, 3);
   if (told.hint !== undefined) context.say(`  ${told.hint}`, 3);
   if (told.isBug === true) {
     context.say("  This is a bug in filesync; nothing that was found is lost. Please report it with what you did", 3);
@@ -46,7 +47,7 @@ function tell(error: unknown): Told {
   if (error instanceof CliError) return { ...common, exitCode: error.exitCode };
   switch (error.name) {
     case "ConfigError":
-      return { ...common, exitCode: 3 };
+      return { exitCode: 3, message: configMessage(message, (error as { problems?: unknown[] }).problems ?? []) };
     case "EngineError":
       return { ...common, exitCode: typeof exitCode === "number" ? exitCode : 1 };
     case "StateError":
@@ -61,6 +62,12 @@ function tell(error: unknown): Told {
   return isOurs
     ? { exitCode: 1, message: `Internal error: ${error.name}: ${message}`, isBug: true }
     : { exitCode: 1, message };
+}
+
+/** A line for an editor to jump to for each problem, below a line that says what this is. */
+function configMessage(message: string, problems: unknown[]): string {
+  const isPlace = problems.some((problem) => (problem as { line?: number }).line !== undefined);
+  return isPlace ? `Cannot use the configuration: ${count(problems.length, "problem")}\n${message}` : message;
 }
 
 function stackOf(error: unknown): string {

@@ -40,7 +40,7 @@ function value(brief: string, placeholder: string) {
   return { kind: "parsed", parse: text, optional: true, brief, placeholder } as const;
 }
 
-const config = value("Configuration file", "FILE");
+const config = value("Use this configuration FILE", "FILE");
 const json = flag("Print JSON on stdout, one object a line");
 
 function docs(brief: string, description: string, examples: [command: string, what: string][]) {
@@ -61,7 +61,7 @@ const sync = buildCommand<SyncFlags, [], Context>({
         parse: text,
         optional: true,
         variadic: true,
-        brief: "Only this job; may be given more than once",
+        brief: "Run only job NAME; may be given more than once",
         placeholder: "NAME",
       },
       json,
@@ -175,7 +175,7 @@ const configShow = buildCommand<ShowFlags, [], Context>({
 const configConvert = buildCommand<ConvertFlags, [], Context>({
   loader: lazy(() => import("./commands/config_convert.ts")),
   parameters: {
-    flags: { config, output: value("Write to this new file instead of stdout", "FILE") },
+    flags: { config, output: value("Write to a new FILE instead of stdout", "FILE") },
     aliases: { c: "config", o: "output" },
   },
   docs: docs(

@@ -18,9 +18,9 @@ const FORBIDDEN: [what: string, pattern: RegExp][] = [
   ["a mark of unfinished work", new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "X" + "XX"].join("|")})\\b`)],
   [
     "a path of one machine",
-    new RegExp(`(^|[^\\w.])/(${["wo" + "rk", "fa" + "rm", "ro" + "ot", "Us" + "ers"].join("|")})/`),
+    new RegExp(`(^|[\\s"'\`(=:,])/(${["wo" + "rk", "fa" + "rm", "ro" + "ot", "Us" + "ers"].join("|")})/`),
   ],
-  ["a character that an editor hides", /[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/],
+  ["a character that turns text around", /[\u202a-\u202e\u2066-\u2069]/],
 ];
 
 function wrongLines(path: string, text: string): string[] {

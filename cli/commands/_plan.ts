@@ -6,23 +6,36 @@ import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { count, formatBytes } from "../output/format.ts";
 import { fit } from "../output/width.ts";
+import type { StopSignals } from "./_signals.ts";
 
 export interface PlanRequest {
   config: Config;
   plugins: PluginSet;
   jobs: string[] | undefined;
   json: boolean;
-  signal: AbortSignal;
+  signals: StopSignals;
 }
 
 /** Prints the plan; 4 when it holds a file that could not be fetched. */
 export async function printPlan(context: Context, request: PlanRequest): Promise<number> {
-  const { config, plugins, jobs, json, signal } = request;
+  try {
+    return await print(context, request);
+  } catch (error) {
+    // A listing that was stopped fails; that is what was asked for.
+    if (request.signals.exitCode !== undefined) return request.signals.exitCode;
+    throw error;
+  }
+}
+
+async function print(context: Context, request: PlanRequest): Promise<number> {
+  const { config, plugins, jobs, json, signals } = request;
   const arrow = context.terminal.unicode ? "→" : "->";
   let files = 0;
   let bytes = 0;
   let problems = 0;
-  for await (const file of planSync(config, { ...(jobs === undefined ? {} : { jobs }), plugins, signal })) {
+  for await (
+    const file of planSync(config, { ...(jobs === undefined ? {} : { jobs }), plugins, signal: signals.signal })
+  ) {
     if (file.why === "problem") problems++;
     else {
       files++;
@@ -43,5 +56,5 @@ export async function printPlan(context: Context, request: PlanRequest): Promise
     const trouble = problems === 0 ? "" : `, ${count(problems, "name")} could not be fetched`;
     context.say(`${count(files, "file")} (${formatBytes(bytes)}) would be moved${trouble}; nothing was moved`);
   }
-  return problems > 0 ? 4 : 0;
+  return signals.exitCode ?? (problems > 0 ? 4 : 0);
 }

@@ -3,6 +3,7 @@
  */
 import type { Context } from "../context.ts";
 import { count } from "../output/format.ts";
+import type { Live } from "../output/live.ts";
 import { logFor } from "../../lib/observe/mod.ts";
 
 const CODES = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -13,13 +14,15 @@ export class StopSignals {
   /** Of the signal that came; absent: none did. */
   exitCode: number | undefined;
 
-  /** @param movingCount how many transfers are under way */
-  constructor(context: Context, movingCount: () => number) {
+  constructor(context: Context, live: Live | undefined) {
     this.#handlers = (["SIGINT", "SIGTERM"] as const).map((signal) => [signal, () => {
       // Drivers die with this process, by the kernel's or by their stdin's doing.
-      if (this.exitCode !== undefined) return void context.exit(CODES[signal]);
+      if (this.exitCode !== undefined) {
+        live?.leave();
+        return void context.exit(CODES[signal]);
+      }
       this.exitCode = CODES[signal];
-      const moving = movingCount();
+      const moving = live?.movingCount ?? 0;
       const what = moving > 0 ? `keeping what ${count(moving, "transfer has", "transfers have")} moved` : "a moment";
       const again = signal === "SIGINT" ? "; press Ctrl-C again to stop at once" : "";
       logFor("filesync").warning(`Stopping: ${what}${again}`);

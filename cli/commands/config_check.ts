@@ -1,5 +1,6 @@
 /** `filesync config check`. */
 import { ConfigError } from "../../lib/config/mod.ts";
+import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { count } from "../output/format.ts";
 import { readConfig } from "./_config.ts";
@@ -19,8 +20,9 @@ export function run(context: Context, flags: Flags): Promise<number> {
       return Promise.resolve(0);
     }
     for (const notice of notices) context.say(`Notice: ${notice}`, 5);
-    const name = context.option(flags.config, "config") ?? file;
-    context.print(`${name} is valid: ${count(jobs.length, "job")}, ${count(devices.length, "device")}`);
+    const here = `${Deno.cwd()}/`;
+    const name = file.startsWith(here) ? file.slice(here.length) : file;
+    context.print(`${visible(name)} is valid: ${count(jobs.length, "job")}, ${count(devices.length, "device")}`);
     return Promise.resolve(0);
   } catch (error) {
     if (!json || !(error instanceof ConfigError)) throw error;

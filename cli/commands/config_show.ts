@@ -1,6 +1,6 @@
 /** `filesync config show`. */
 import { describeConfig } from "../../lib/config/mod.ts";
-import type { Context } from "../context.ts";
+import { type Context, safeJson } from "../context.ts";
 import { readConfig } from "./_config.ts";
 
 export interface Flags {
@@ -10,6 +10,7 @@ export interface Flags {
 
 export function run(context: Context, flags: Flags): Promise<number> {
   const { config, plugins } = readConfig(context, flags.config);
-  context.print(describeConfig(config, { origin: context.switch(flags.origin, "origin"), plugins }).trimEnd());
+  const shown = describeConfig(config, { origin: context.switch(flags.origin, "origin"), plugins });
+  context.print(safeJson(shown, 2));
   return Promise.resolve(0);
 }

@@ -1,8 +1,8 @@
 /** `filesync sync`: the program at work, with what it tells on the way. */
 import type { Config } from "../../lib/config/types.ts";
-import { runSync } from "../../lib/engine/mod.ts";
+import { EngineError, readStatus, runSync } from "../../lib/engine/mod.ts";
 import type { PluginSet } from "../../lib/host/mod.ts";
-import { closeLog, configureLog, EventBus, type FilesyncEvent, logFor, type Summary } from "../../lib/observe/mod.ts";
+import { closeLog, configureLog, EventBus, type FilesyncEvent, logFor } from "../../lib/observe/mod.ts";
 import { CliError, type Context } from "../context.ts";
 import { EventWords } from "../output/event_lines.ts";
 import { Live } from "../output/live.ts";
@@ -34,15 +34,19 @@ export async function run(context: Context, flags: Flags): Promise<number> {
   const { config, plugins } = readConfig(context, flags.config);
   const jobs = context.options(flags.job, "job");
 
-  const live = wantsLive && context.terminal.live && !quiet && !isDryRun
-    ? new Live({ ...context.terminal, targetsOf: new Map(config.jobs.map((job) => [job.name, job.targets.length])) })
+  // Events on the same screen would tear the live lines apart.
+  const isScreenFree = context.terminal.live && !(json && Deno.stdout.isTerminal());
+  const live = wantsLive && isScreenFree && !quiet && !isDryRun
+    ? new Live({
+      ...context.terminal,
+      targetsOf: new Map(config.jobs.map((job) => [job.name, job.targets.length])),
+      waiting: waitingDeliveries(config, jobs),
+    })
     : undefined;
-  const signals = new StopSignals(context, () => live?.movingCount ?? 0);
+  const signals = new StopSignals(context, live);
   try {
     await startLog(context, config, { json, verbose, quiet });
-    if (isDryRun) {
-      return signals.exitCode ?? await printPlan(context, { config, plugins, jobs, json, signal: signals.signal });
-    }
+    if (isDryRun) return await printPlan(context, { config, plugins, jobs, json, signals });
     return await sync(context, { config, plugins, jobs, once, json, quiet, live, signals });
   } finally {
     await live?.end();
@@ -69,11 +73,14 @@ async function sync(context: Context, work: Work): Promise<number> {
   const words = new EventWords();
   const log = logFor("filesync");
   let isRead = true;
-  let told: Summary | undefined;
+  let isSummaryTold = false;
   const listen = (event: FilesyncEvent): void => {
-    if (event.event === "summary") told = event;
+    // The run ended as it should for the engine, and by a signal for whoever started it.
+    const isSummary = event.event === "summary";
+    if (isSummary) isSummaryTold = true;
+    const ended = isSummary && signals.exitCode !== undefined ? { exitCode: signals.exitCode } : {};
     if (json && isRead) {
-      isRead = context.printJson({ schema: 1, ...event });
+      isRead = context.printJson({ schema: 1, ...event, ...ended });
       // Files are to be moved, whoever watches.
       if (!isRead && !once) log.warning("Nobody reads stdout: events are no longer printed, files still move");
     }
@@ -95,11 +102,28 @@ async function sync(context: Context, work: Work): Promise<number> {
     version: VERSION,
   });
   const exitCode = signals.exitCode ?? summary.exitCode;
-  if (told === undefined) events.emit({ event: "summary", ...summary, exitCode });
+  if (!isSummaryTold) events.emit({ event: "summary", ...summary, exitCode });
   await live?.end();
-  const lines = summaryLines(summary, { stopped: signals.exitCode !== undefined });
+  const lines = summaryLines(summary, {
+    stopped: signals.exitCode !== undefined,
+    severalTargets: config.jobs.some((job) => job.targets.length > 1),
+  });
   if (!quiet && !json) context.say(lines.join("\n"));
   return exitCode;
+}
+
+/** Deliveries that earlier runs have left, for the live display. */
+function waitingDeliveries(config: Config, names: string[] | undefined): number {
+  try {
+    return readStatus(config).jobs.filter(({ name }) => names?.includes(name) ?? true).reduce((sum, job) => {
+      const files = job.found.count + job.downloading.count;
+      return sum + job.targets.reduce((all, target) => all + files + target.waiting.count + target.uploading.count, 0);
+    }, 0);
+  } catch (error) {
+    // A store that cannot be read ends the run with the right words and code.
+    if (error instanceof EngineError) return 0;
+    throw error;
+  }
 }
 
 async function startLog(
@@ -107,7 +131,7 @@ async function startLog(
   config: Config,
   how: { json: boolean; verbose: boolean; quiet: boolean },
 ): Promise<void> {
-  const { level, file, maxBytes, keep } = config.log;
+  const { level, file, maxBytes, keep, console = true } = config.log;
   await configureLog({
     level: how.verbose ? "debug" : level,
     // Beside events for a program only trouble is told to people.
@@ -115,7 +139,7 @@ async function startLog(
     ...(file === undefined ? {} : { file }),
     maxBytes,
     keep,
-    console: true,
+    console,
     colour: context.terminal.colour,
     journal: context.terminal.journal,
   });

@@ -1,7 +1,7 @@
 /**
  * The live display: redraws at most eight times a second, and only while something changes.
  */
-import { type FilesyncEvent, setConsoleWriter } from "../../lib/observe/mod.ts";
+import { type FilesyncEvent, setConsoleWriter, writeAllSync } from "../../lib/observe/mod.ts";
 import { Painter } from "./painter.ts";
 import { Progress } from "./progress.ts";
 import { render } from "./render.ts";
@@ -14,6 +14,8 @@ export interface LiveOptions {
   unicode: boolean;
   /** How many targets each job has. */
   targetsOf: Map<string, number>;
+  /** Deliveries that earlier runs have left. */
+  waiting: number;
 }
 
 export class Live {
@@ -27,10 +29,13 @@ export class Live {
 
   constructor(options: LiveOptions) {
     this.#options = options;
-    this.#progress = new Progress(options.targetsOf);
+    this.#progress = new Progress(options.targetsOf, options.waiting);
     this.#painter = new Painter({ write: writeToStderr, size: terminalSize });
     Deno.addSignalListener("SIGWINCH", this.#resized);
-    setConsoleWriter((text) => this.#painter.above(text));
+    setConsoleWriter((text) => {
+      this.#painter.above(text);
+      this.#schedule();
+    });
     this.#schedule();
   }
 
@@ -51,6 +56,13 @@ export class Live {
     Deno.removeSignalListener("SIGWINCH", this.#resized);
     await this.#painter.end();
     setConsoleWriter();
+  }
+
+  /** Leaves the screen as it is, for a process that ends now: what comes next begins on a line of its own. */
+  leave(): void {
+    this.#isEnded = true;
+    clearTimeout(this.#timer);
+    writeAllSync(Deno.stderr, "\n", 0);
   }
 
   #schedule(): void {

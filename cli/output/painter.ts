@@ -42,15 +42,16 @@ export class Painter {
     this.#flush();
   }
 
-  /** Prints whole lines, each ended by a newline, above the live lines. */
+  /** Prints whole lines, each ended by a newline, above the live lines: with the next change of these. */
   above(text: string): void {
     if (this.#above.length + text.length > WAITING_MAX) {
-      this.#dropped++;
-      return;
+      this.paint(this.#wanted);
+      if (this.#above !== "") {
+        this.#dropped++;
+        return;
+      }
     }
     this.#above += text;
-    this.#dirty = true;
-    this.#flush();
   }
 
   /** Takes the live lines away and waits until all is written. */
@@ -64,6 +65,7 @@ export class Painter {
     this.#dirty = false;
     const text = this.#compose();
     if (text === "") return;
+    // A terminal that is gone is no reason to stop moving files.
     this.#writing = this.#options.write(text).catch(() => {}).then(() => {
       this.#writing = undefined;
       this.#flush();

@@ -43,6 +43,11 @@ export class Rate {
     return this.#mean / this.#weight * Math.exp(-silentMs / RATE_TAU_MS);
   }
 
+  /** Whether there was a sample yet. */
+  get isKnown(): boolean {
+    return this.#weight > 0;
+  }
+
   ageMs(nowMs: number): number {
     return this.#firstMs === undefined ? 0 : nowMs - this.#firstMs;
   }
@@ -71,7 +76,7 @@ export interface Totals {
   deliveredBytes: number;
   parked: number;
   uncertain: number;
-  /** Deliveries that are still to come of the files found since the start. */
+  /** Deliveries that are still to come. */
   waiting: number;
 }
 
@@ -91,9 +96,13 @@ export class Progress {
     waiting: 0,
   };
 
-  /** @param targetsOf how many targets each job has */
-  constructor(targetsOf: Map<string, number> = new Map()) {
+  /**
+   * @param targetsOf how many targets each job has
+   * @param waiting deliveries that earlier runs have left
+   */
+  constructor(targetsOf: Map<string, number> = new Map(), waiting: number = 0) {
     this.#targetsOf = targetsOf;
+    this.totals.waiting = waiting;
   }
 
   /** Whether anything moves, so that time alone changes what is to be shown. */
@@ -161,7 +170,7 @@ export class Progress {
   }
 
   #wait(deliveries: number): void {
-    // Files of earlier runs are delivered too and were not counted as found in this one.
+    // A file that changed or came back is counted as found anew.
     this.totals.waiting = Math.max(0, this.totals.waiting + deliveries);
   }
 
@@ -179,9 +188,9 @@ export class Progress {
         grewMs: nowMs,
         seenMs: nowMs,
       };
-      // Bytes of an earlier attempt were not moved now.
+      // Starts the clocks: bytes of an earlier attempt were not moved now, and the time before was idle.
       file.rate.add(0, nowMs);
-      this.rate.add(0, nowMs);
+      if (!this.isMoving) this.rate.add(0, nowMs);
       this.#moving.set(key, file);
       return;
     }

@@ -3,7 +3,7 @@ import type { EventBody, FilesyncEvent } from "../../lib/observe/mod.ts";
 import { etaMs, Progress, Rate } from "./progress.ts";
 
 const at = (body: EventBody) => ({ ...body, time: "2026-11-23T10:00:00Z" }) as FilesyncEvent;
-const moved = (path: string, doneBytes: number, sizeBytes = 1000, target?: string) =>
+const moved = (path: string, doneBytes: number, sizeBytes: number, target?: string) =>
   at({ event: "progress", job: "logs", path, sizeBytes, doneBytes, ...(target === undefined ? {} : { target }) });
 
 Deno.test("Rate comes to a steady speed at once and follows a change within seconds", () => {
@@ -34,7 +34,7 @@ Deno.test("Progress shows a file from its first sign of life to its end", () => 
   const progress = new Progress(new Map([["logs", 2]]));
   progress.apply(at({ event: "found", job: "logs", path: "a", generation: 1 }), 0);
   assert.equal(progress.totals.waiting, 2);
-  progress.apply(moved("a", 10), 0);
+  progress.apply(moved("a", 10, 1000), 0);
   assert.equal(progress.isMoving, true);
   progress.apply(
     at({ event: "downloaded", job: "logs", path: "a", sizeBytes: 1000, sha256: "", resumedBytes: 0 }),
@@ -71,7 +71,7 @@ Deno.test("Progress never waits for less than nothing when files of earlier runs
 
 Deno.test("Progress forgets a file that gives no sign of life any more", () => {
   const progress = new Progress();
-  progress.apply(moved("a", 1), 0);
+  progress.apply(moved("a", 1, 1000), 0);
   assert.equal(progress.moving(60_000).length, 1);
   assert.equal(progress.moving(66_000).length, 0);
 });

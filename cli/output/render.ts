@@ -56,7 +56,7 @@ function figuresThatFit(file: Moving, room: number, options: RenderOptions): str
   const { nowMs } = options;
   const isDone = file.sizeBytes !== undefined && file.doneBytes >= file.sizeBytes;
   const isSilent = nowMs - file.grewMs >= SILENT_MS;
-  const rate = isDone ? "finishing" : isSilent ? "waiting" : formatRate(file.rate.at(nowMs));
+  const rate = isDone ? "finishing" : isSilent ? "waiting" : file.rate.isKnown ? formatRate(file.rate.at(nowMs)) : "";
   const eta = isDone || isSilent ? undefined : etaMs(file, nowMs);
   const columns = [
     fit(formatShare(file.doneBytes, file.sizeBytes), SHARE_COLUMNS, "right"),
@@ -89,7 +89,7 @@ function summaryLine(progress: Progress, options: RenderOptions): string {
   const room = columns - displayWidth(full.join(dot));
   const withAway = away.length > 0 && displayWidth(dot + away.join(dot)) <= room ? [...full, ...away] : full;
   const text = withAway.join(dot);
-  const short = [`${totals.delivered}/${totals.delivered + totals.waiting}`, ...full.slice(4)].join(dot);
+  const short = [`${totals.delivered} of ${totals.delivered + totals.waiting} delivered`, ...full.slice(4)].join(dot);
   return dim(truncateMiddle(displayWidth(text) <= columns ? text : short, columns), options);
 }
 

@@ -25,7 +25,7 @@ export function statusLines(report: StatusReport, options: StatusOptions): strin
   const word = options.colour ? `\x1b[1;${COLOUR[report.word]}m${report.word}\x1b[0m` : report.word;
   const daemon = report.pid === undefined ? "sync is not running" : `sync runs as process ${report.pid}`;
   return [
-    `${word}: ${WORDS[report.word]} (${daemon})`,
+    `${word}: ${report.jobs.length === 0 ? "nothing has run yet" : WORDS[report.word]} (${daemon})`,
     ...jobLines(report, options),
     ...deviceLines(report.devices, options.nowMs),
     ...parkedLines(report, options),
@@ -115,5 +115,5 @@ function sum(...tallies: Tally[]): Tally {
 
 function since(time: string, nowMs: number): string {
   const ms = nowMs - Date.parse(time);
-  return Number.isNaN(ms) ? "-" : formatDuration(Math.max(0, ms));
+  return Number.isNaN(ms) ? "-" : ms < 1000 ? "now" : formatDuration(ms);
 }

@@ -6,13 +6,20 @@ import { count, formatBytes, formatDuration } from "./format.ts";
 
 /**
  * Lines without line ends; the first one is always there.
- * @param options `stopped`: by a person, who need not be told to go on
+ * @param options `stopped`: by a person, who need not be told to go on; `severalTargets`: a file is delivered more
+ * than once
  */
-export function summaryLines(summary: Summary, options: { stopped?: boolean } = {}): string[] {
+export function summaryLines(
+  summary: Summary,
+  options: { stopped?: boolean; severalTargets?: boolean } = {},
+): string[] {
   const lines: string[] = [];
   const took = `in ${formatDuration(summary.elapsedMs)}`;
   if (summary.delivered > 0) {
-    lines.push(`${count(summary.delivered, "file")} delivered (${formatBytes(summary.deliveredBytes)}) ${took}`);
+    const what = options.severalTargets === true
+      ? `${count(summary.delivered, "delivery", "deliveries")} made`
+      : `${count(summary.delivered, "file")} delivered`;
+    lines.push(`${what} (${formatBytes(summary.deliveredBytes)}) ${took}`);
   } else if (summary.left + summary.parked + summary.uncertain === 0) {
     lines.push(`Nothing to do: all is delivered (looked ${took})`);
   } else {

@@ -2,11 +2,11 @@
  * A device's driver and arguments against what its plugin says of itself.
  */
 import { resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { didYouMean, type Flaw, formatKey, listOf, type Path } from "./explain.ts";
 import { flawsOf } from "./issues.ts";
 import { type JsonSchema, nodesAt } from "./json_schema.ts";
-import { homePathMessage, isHomePath } from "./schema.ts";
+import { homePathMessage, isHomePath } from "./file_schema.ts";
 import { isSecret } from "./redact.ts";
 import { mapValues, secretReferences, walk } from "./references.ts";
 
@@ -78,6 +78,7 @@ function checkArgs(driver: string, args: unknown, schema: JsonSchema, path: Path
     schema,
     value: args,
     path,
+    hint: `filesync plugins info ${driver} lists the arguments`,
     keyWord: "argument",
     showable: (inner) => nodesAt(schema, inner).length > 0 && !isSecret(inner, schema),
   });
@@ -90,7 +91,11 @@ function homePaths(args: unknown, schema: JsonSchema, path: Path): Flaw[] {
   walk(args, [], (value, inner) => {
     const isHome = typeof value === "string" && isHomePath(value);
     if (isHome && nodesAt(schema, inner).some((node) => node.format === "path")) {
-      flaws.push({ path: [...path, ...inner], message: homePathMessage(value) });
+      flaws.push({
+        path: [...path, ...inner],
+        message: homePathMessage(value),
+        hint: 'Write "./~" for a directory of that name',
+      });
     }
     return false;
   });

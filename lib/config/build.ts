@@ -5,7 +5,7 @@ import { dirname, resolve } from "node:path";
 import { type PluginSchemas, prepareArgs } from "./args.ts";
 import { targetsOf } from "./check.ts";
 import type { Path } from "./explain.ts";
-import type { ConfigFile, JobFile } from "./schema.ts";
+import type { ConfigFile, JobFile } from "./file_schema.ts";
 import type { Config, DeviceConfig, FinderConfig, JobConfig, LogConfig, RulesConfig, TargetConfig } from "./types.ts";
 
 /** What the file alone does not say. */

@@ -78,11 +78,11 @@ export function checkWhole(value: unknown, plugins: PluginSchemas | undefined, n
     }
     if (job.enable === false) continue;
     use(job.source, [...path, "source"], "source", prefix && `${prefix}.source`);
-    // With a name twice, the flaw of the job says it; the device's name would say it again.
+    // With a name that cannot be, the flaw of the job says it; the device's name would say it again.
     const targets = targetsOf(job, path);
     const unique = new Set(targets.map(({ name }) => name)).size === targets.length;
     for (const { name, path, value } of targets) {
-      use(value, path, "target", unique && prefix && name ? `${prefix}.${name}` : undefined);
+      use(value, path, "target", unique && name !== "source" && prefix && name ? `${prefix}.${name}` : undefined);
     }
   }
   if (plugins === undefined) return flaws;

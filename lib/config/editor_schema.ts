@@ -3,7 +3,7 @@
  */
 import type { PluginSchemas } from "./args.ts";
 import { type JsonSchema, takesString } from "./json_schema.ts";
-import { configFileSchema } from "./schema.ts";
+import { fileJsonSchema } from "./file_schema.ts";
 
 const SECRET: JsonSchema = {
   description: "Where the secret is kept, instead of the secret itself",
@@ -29,7 +29,7 @@ function reference(kind: string, schema: JsonSchema): JsonSchema {
  * @param plugins adds the names of the drivers and the arguments of each
  */
 export function configJsonSchema(plugins?: PluginSchemas): JsonSchema {
-  const schema = withoutOurs(configFileSchema) as JsonSchema;
+  const schema = withoutOurs(fileJsonSchema()) as JsonSchema;
   schema.title = "Configuration of FileSync";
   if (plugins === undefined) return schema;
   schema.$defs = { ...schema.$defs, secret: SECRET };

@@ -1,7 +1,7 @@
 /**
  * What zod found wrong, as flaws that a person can act on.
  */
-import type { z } from "zod";
+import type * as z from "zod";
 import { didYouMean, type Flaw, listOf, nearest, type Path } from "./explain.ts";
 import { expectedOf, type JsonSchema, keysAt, keysBelow, nodesAt } from "./json_schema.ts";
 
@@ -15,6 +15,8 @@ export interface Wording {
   value: unknown;
   /** Where it stands in the file. */
   path: Path;
+  /** What to do about a value that the schema does not describe. */
+  hint?: string;
   /** The word for a key: `key` or `argument`. */
   keyWord: string;
   /** Whether the value at `path`, relative to what was checked, may be shown. */
@@ -49,7 +51,7 @@ function flawsOfIssue(issue: Issue, base: Path, wording: Wording): Flaw[] {
     if (branch !== undefined) return branch.flatMap((inner) => flawsOfIssue(inner, path, wording));
   }
   const value = valueAt(wording.value, path);
-  const hint = nodesAt(wording.schema, path).find(({ description }) => description !== undefined)?.description;
+  const hint = meaningOf(wording.schema, path) ?? wording.hint;
   const flaw: Flaw = issue.code === "custom"
     ? { path: at, message: issue.message }
     : value === undefined && path.length > 0
@@ -62,6 +64,12 @@ function flawsOfIssue(issue: Issue, base: Path, wording: Wording): Flaw[] {
     };
   if (hint !== undefined) flaw.hint = hint;
   return [flaw];
+}
+
+/** What the value at `path` means; of an item of a list, what the list means. */
+function meaningOf(schema: JsonSchema, path: Path): string | undefined {
+  const own = nodesAt(schema, path).find(({ description }) => description !== undefined)?.description;
+  return own === undefined && typeof path.at(-1) === "number" ? meaningOf(schema, path.slice(0, -1)) : own;
 }
 
 /** A key that stands one level too high. */

@@ -103,7 +103,7 @@ function typeWords(type: string, node: JsonSchema, root: JsonSchema): string {
     case "array": {
       const some = (node.minItems ?? 0) > 0 ? " that is not empty" : "";
       const items = typeof node.items === "object" ? wordsOf(node.items, root) : [];
-      return items.length === 1 ? `a list${some} ([${items[0]}, …])` : `a list${some}`;
+      return items.length === 1 && items[0]?.startsWith("a ") ? `a list${some} ([${items[0]}, …])` : `a list${some}`;
     }
     case "object":
       return "an object ({ … })";

@@ -12,7 +12,7 @@ import { type Converted, fromLegacy, isLegacy, legacyPath } from "./legacy.ts";
 import { applyOverrides, type Flags, lineOf, outsideOf } from "./overrides.ts";
 import { problemAt, readSource, type Source } from "./parse.ts";
 import { literalSecrets } from "./redact.ts";
-import { type ConfigFile, configFileSchema, configSchema } from "./schema.ts";
+import { type ConfigFile, configSchema, fileJsonSchema } from "./file_schema.ts";
 import type { Config, Origin } from "./types.ts";
 
 /** What a configuration is read with. */
@@ -85,9 +85,10 @@ export function checkSource(source: Source, options: LoadOptions): Checked {
   const notices = new Set(converted?.notices);
   const result = configSchema.safeParse(value);
   const flaws: Flaw[] = result.success ? [] : flawsOf(result.error.issues, {
-    schema: configFileSchema,
+    schema: fileJsonSchema(),
     value,
     path: [],
+    hint: "filesync config schema describes every key",
     keyWord: "key",
     // Nothing that a driver gets is shown: it may be a secret in the wrong place.
     showable: (path) => !path.includes("args"),

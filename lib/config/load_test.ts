@@ -59,6 +59,7 @@ function problemsOf(value: unknown, options?: LoadOptions): string[] {
     load(value, options);
   } catch (error) {
     assert.ok(error instanceof ConfigError, String(error));
+    assert.ok(error.problems.every(({ line, hint }) => line !== undefined && hint !== undefined), error.message);
     return error.problems.map(({ key, message }) => `${key}: ${message}`);
   }
   throw new Error("Expected a ConfigError");
@@ -209,7 +210,11 @@ const wrongTypes: [string, unknown, string][] = [
   ["a name with a slash", job({ name: "a/b" }), 'jobs[0].name: Name "a/b" cannot be used for a job: it holds "/"'],
   ["a name with a control character", job({ name: "a\n" }), "it holds a control character"],
   ["a job name twice", { jobs: [JOB, JOB] }, 'jobs[1].name: Job name "a" is taken twice'],
-  ["target and targets", job({ targets: [LOCAL] }), 'jobs[0].targets: Expected "target" or "targets", got both'],
+  [
+    "target and targets",
+    job({ targets: [{ ...LOCAL, name: "b" }] }),
+    'jobs[0].targets: Expected "target" or "targets", got both',
+  ],
   ["no target", job({ target: undefined }), 'jobs[0]: Missing key "target"'],
   ["no targets", job({ target: undefined, targets: [] }), "jobs[0].targets: Expected a list that is not empty"],
   [
@@ -243,7 +248,7 @@ const wrongTypes: [string, unknown, string][] = [
     'Driver "post" cannot be a source: it is a target',
   ],
   ["a driver that cannot be used", job({ source: { driver: "open" } }), 'Driver "open" cannot be used: its manifest'],
-  ["a missing argument", job({ source: { driver: "local" } }), 'jobs[0].source: Missing argument "dir"'],
+  ["a missing argument", job({ source: { driver: "local" } }), 'jobs[0].source.args: Missing argument "dir"'],
   [
     "an unknown argument",
     job({ source: { driver: "local", args: { dir: "x", dri: "y" } } }),

@@ -13,6 +13,7 @@ const COMMAND_MS_MAX = 10_000;
 const SECRET_BYTES_MAX = 64 * 1024;
 /** The environment in which references are read. */
 export interface SecretOptions {
+  /** By default the environment of this process. */
   env?: Readonly<Record<string, string | undefined>>;
   /** Where systemd puts credentials; by default `$CREDENTIALS_DIRECTORY` of `env`. */
   credentialsDir?: string;
@@ -66,9 +67,12 @@ class SecretProblem extends Error {
 }
 
 function readSecret(reference: SecretReference, options: SecretOptions): string | Promise<string> {
-  const env = options.env ?? {};
+  const variable = (name: string) => options.env === undefined ? Deno.env.get(name) : options.env[name];
   if ("env" in reference) {
-    const value = env[reference.env];
+    if (/[=\0]/.test(reference.env)) {
+      throw new SecretProblem(`Expected the name of an environment variable, got "${reference.env}"`, "Name one");
+    }
+    const value = variable(reference.env);
     if (value !== undefined && value !== "") return value;
     throw new SecretProblem(
       `Environment variable "${reference.env}" is ${value === undefined ? "not set" : "empty"}`,
@@ -78,7 +82,7 @@ function readSecret(reference: SecretReference, options: SecretOptions): string 
   if ("file" in reference) return readSecretFile(reference.file, `Make it readable for the user that runs filesync`);
   if ("credential" in reference) {
     const name = reference.credential;
-    const dir = options.credentialsDir ?? env.CREDENTIALS_DIRECTORY;
+    const dir = options.credentialsDir ?? variable("CREDENTIALS_DIRECTORY");
     const remedy = `Add LoadCredential=${name}:/path/of/the/file to the service`;
     if (name.includes("/") || name === "." || name === "..") {
       throw new SecretProblem(`Expected the name of a credential, got "${name}"`, 'Use {"file": …} for a path');

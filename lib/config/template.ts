@@ -6,14 +6,14 @@ import { didYouMean } from "./explain.ts";
 /** What a template may hold, each in braces. */
 export const PATH_PLACEHOLDERS: readonly string[] = ["path", "job", "device", "host", "date"];
 
-const ALL = PATH_PLACEHOLDERS.map((name) => `{${name}}`).join(" ");
+const PLACEHOLDERS = PATH_PLACEHOLDERS.map((name) => `{${name}}`);
 
 /** Why `template` cannot be the name of files on a target, or `undefined` when it can. */
 export function templateProblem(template: string): string | undefined {
   const got = `got ${JSON.stringify(template)}`;
   for (const [, name = ""] of template.matchAll(/\{([^{}]*)\}/g)) {
     if (!PATH_PLACEHOLDERS.includes(name)) {
-      return `Unknown placeholder "{${name}}"${didYouMean(name, PATH_PLACEHOLDERS)}`;
+      return `Unknown placeholder "{${name}}"${didYouMean(`{${name}}`, PLACEHOLDERS)}`;
     }
   }
   const literal = template.replace(/\{[^{}]*\}/g, "x");
@@ -30,7 +30,7 @@ export function templateProblem(template: string): string | undefined {
 }
 
 /** What to do about a template's problem. */
-export const TEMPLATE_HINT = `For example "{job}/{date}/{path}"; the placeholders are ${ALL}`;
+export const TEMPLATE_HINT = `For example "{job}/{date}/{path}"; the placeholders are ${PLACEHOLDERS.join(" ")}`;
 
 /** Why `name` cannot name a job, a target or a device, or `undefined` when it can. */
 export function nameProblem(name: string): string | undefined {

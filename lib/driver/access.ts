@@ -16,6 +16,7 @@ export interface Turn {
   end(error?: DriverError): void;
 }
 
+/** Options of a turn. */
 export interface TurnOptions {
   signal: AbortSignal;
   /** Run with no other call beside it: this work was there when a plugin died. */

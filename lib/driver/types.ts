@@ -65,9 +65,13 @@ export interface Capabilities {
   checksums?: string[];
 }
 
+/** Which side of a job a device serves. A process serves one of them, or both where the manifest says `exclusive`. */
 export type Role = "source" | "target";
+
+/** Severity of a line of the log, least first. */
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
+/** What `initialize` is called with. */
 export interface InitializeParams {
   protocol: number;
   /** The device's name, for messages only. */
@@ -81,6 +85,7 @@ export interface InitializeParams {
   logLevel: LogLevel;
 }
 
+/** What a driver says of itself and of its device. */
 export interface InitializeResult {
   name: string;
   version: string;
@@ -88,11 +93,13 @@ export interface InitializeResult {
   capabilities: Capabilities;
 }
 
+/** What `list` is called with: a directory, `""` for the root, and whether to walk into those below it. */
 export interface ListParams {
   directory: string;
   recursive?: boolean;
 }
 
+/** What `download` is called with. */
 export interface DownloadParams {
   path: string;
   /** The file to write, made by the host; its first `offsetBytes` bytes are a true prefix. */
@@ -102,14 +109,17 @@ export interface DownloadParams {
   maxBytesPerSecond?: number;
 }
 
+/** What was downloaded: the size of the whole file, and its fingerprint at the source. */
 export interface DownloadResult {
   sizeBytes: number;
   fingerprint: Fingerprint;
   checksum?: Checksum;
 }
 
+/** What an upload does when its name is taken by other bytes. */
 export type OnExisting = "replace" | "rename" | "fail";
 
+/** What `upload` and `confirm` are called with. */
 export interface UploadParams {
   spoolFile: string;
   path: string;
@@ -123,6 +133,7 @@ export interface UploadParams {
   maxBytesPerSecond?: number;
 }
 
+/** What `remove` is called with: the file, and what it must still be. */
 export interface RemoveParams {
   path: string;
   expect: Fingerprint;

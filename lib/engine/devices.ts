@@ -3,9 +3,9 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { DeviceConfig } from "../config/types.ts";
+import { type DeviceConfig, resolveSecrets } from "../config/mod.ts";
 import type { Role } from "../driver/mod.ts";
-import { HostedDevice, type PluginSet } from "../host/mod.ts";
+import { HostedDevice, type Plugin, type PluginSet } from "../host/mod.ts";
 import { type EventBus, logFor } from "../observe/mod.ts";
 import type { Spool } from "../spool/mod.ts";
 import { recordDevice, registerDevice, type Store } from "../state/mod.ts";
@@ -17,8 +17,8 @@ export interface DevicesOptions {
   store: Store;
   spool: Spool;
   events: EventBus;
-  /** Reads the secrets of a device's arguments. */
-  resolve: (args: Record<string, unknown>) => Promise<Record<string, unknown>>;
+  /** The configuration file, for messages. */
+  configFile: string;
   /** Called when a device opens or closes. */
   onChange: () => void;
 }
@@ -52,17 +52,12 @@ export class Devices {
    * @throws {EngineError} 3 when there is no such driver or it does not have the role
    */
   async open(config: DeviceConfig, role: Role): Promise<OpenDevice> {
-    const { plugins, store, spool, events, resolve, onChange } = this.#options;
-    const args = await resolve(config.args);
+    const { plugins, store, spool, events, configFile, onChange } = this.#options;
+    const plugin = usablePlugin(plugins, config);
+    const args = await readSecrets(config, plugin, configFile);
     const key = JSON.stringify([role, config.driver, canonical(args)]);
     const known = this.#open.get(key);
     if (known !== undefined) return known;
-    const plugin = plugins.get(config.driver);
-    if (plugin === undefined) {
-      throw new EngineError(EXIT.config, `Driver "${config.driver}" of device "${config.name}" is not installed`, {
-        hint: "filesync plugins list shows the drivers that there are",
-      });
-    }
     const log = logFor(config.name);
     const row = registerDevice(store, config.name, role);
     const stateDir = join(`${store.path}.devices`, String(row));
@@ -96,6 +91,36 @@ export class Devices {
     for (const { gate } of this.#open.values()) gate.stop();
     await Promise.allSettled(this.all.map(({ hosted }) => hosted.close()));
   }
+}
+
+/**
+ * The driver of a device.
+ * @throws {EngineError} 3 when it is not there or cannot be used
+ */
+export function usablePlugin(plugins: PluginSet, device: DeviceConfig): Plugin {
+  const plugin = plugins.get(device.driver);
+  if (plugin === undefined) {
+    throw new EngineError(EXIT.config, `Driver "${device.driver}" of device "${device.name}" is not installed`, {
+      hint: "filesync plugins list shows the drivers that there are",
+    });
+  }
+  if (plugin.problem !== undefined) {
+    throw new EngineError(EXIT.config, `Driver "${device.driver}" cannot be used: ${plugin.problem}`);
+  }
+  return plugin;
+}
+
+/** A device's arguments with its secrets in them. Never logged, never stored. */
+export function readSecrets(
+  device: DeviceConfig,
+  plugin: Plugin,
+  configFile: string,
+): Promise<Record<string, unknown>> {
+  return resolveSecrets(device.args, {
+    file: configFile,
+    place: device.place,
+    ...(plugin.args === undefined ? {} : { schema: plugin.args }),
+  });
 }
 
 /** The same value with the keys of every object in order. */

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { mkdirSync } from "node:fs";
-import { type Config, type JobConfig, resolveSecrets } from "../config/mod.ts";
+import type { Config, JobConfig } from "../config/mod.ts";
 import { Bell, type ErrorCode } from "../driver/mod.ts";
 import type { PluginSet } from "../host/mod.ts";
 import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
@@ -90,7 +90,7 @@ class Engine {
       store,
       spool,
       events,
-      resolve: (args) => resolveSecrets(args),
+      configFile: this.#config.file,
       onChange: () => this.#activity.ring(),
     });
     try {

@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Config, type DeviceConfig, type JobConfig, resolveSecrets } from "../config/mod.ts";
+import type { Config, DeviceConfig, JobConfig } from "../config/mod.ts";
 import { asDriverError, type Entry, isTemporary, pathProblem, type Role } from "../driver/mod.ts";
 import { compileRules } from "../finder/rules.ts";
 import { HostedDevice, type PluginSet } from "../host/mod.ts";
@@ -18,6 +18,7 @@ import {
   Store,
 } from "../state/mod.ts";
 import { targetPath } from "../upload/target_path.ts";
+import { readSecrets, usablePlugin } from "./devices.ts";
 import { selectJobs } from "./engine.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
 
@@ -96,9 +97,15 @@ export async function* listDevice(
   }
   const isTarget = config.jobs.some((job) => job.targets.some((target) => target.device.name === name));
   const isSource = config.jobs.some((job) => job.source.name === name);
-  yield* withDevice(device, isTarget && !isSource ? "target" : "source", options, async function* (hosted) {
-    yield* walk(hosted, path, options.recursive === true, options.signal);
-  });
+  yield* withDevice(
+    device,
+    isTarget && !isSource ? "target" : "source",
+    config.file,
+    options,
+    async function* (hosted) {
+      yield* walk(hosted, path, options.recursive === true, options.signal);
+    },
+  );
 }
 
 /** What a run would move, without moving or recording anything. */
@@ -108,7 +115,7 @@ export async function* planSync(
 ): AsyncGenerator<PlannedFile> {
   const store = existsSync(config.statePath) ? new Store(config.statePath, { readOnly: true }) : undefined;
   try {
-    for (const job of selectJobs(config, options.jobs)) yield* planJob(job, store, options);
+    for (const job of selectJobs(config, options.jobs)) yield* planJob(job, config.file, store, options);
   } catch (error) {
     throw asEngineError(error);
   } finally {
@@ -118,11 +125,12 @@ export async function* planSync(
 
 async function* planJob(
   job: JobConfig,
+  configFile: string,
   store: Store | undefined,
   options: InspectOptions,
 ): AsyncGenerator<PlannedFile> {
   const isWanted = compileRules(job.rules);
-  yield* withDevice(job.source, "source", options, async function* (hosted) {
+  yield* withDevice(job.source, "source", configFile, options, async function* (hosted) {
     const { modifiedPrecisionMs = 1 } = await hosted.capabilities({ signal: options.signal });
     const sourceId = store?.get<{ id: number }>(
       "SELECT s.id FROM source s JOIN job j ON j.id = s.job_id WHERE j.name = ? AND s.device_id = ?",
@@ -168,20 +176,19 @@ function planned(job: JobConfig, deviceId: string, entry: Entry, why: "new" | "c
 async function* withDevice<T>(
   config: DeviceConfig,
   role: Role,
+  configFile: string,
   options: InspectOptions,
   use: (hosted: HostedDevice) => AsyncGenerator<T>,
 ): AsyncGenerator<T> {
-  const plugin = options.plugins.get(config.driver);
-  if (plugin === undefined) {
-    throw new EngineError(EXIT.config, `Driver "${config.driver}" of device "${config.name}" is not installed`);
-  }
+  const plugin = usablePlugin(options.plugins, config);
+  const args = await readSecrets(config, plugin, configFile);
   const folder = mkdtempSync(join(tmpdir(), "filesync-"));
   const log = logFor(config.name);
   const hosted = new HostedDevice({
     plugin,
     name: config.name,
     role,
-    args: await resolveSecrets(config.args),
+    args,
     spoolDir: folder,
     spoolRoot: folder,
     stateDir: folder,

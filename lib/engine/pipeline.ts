@@ -29,7 +29,7 @@ export interface PipelineOptions {
 
 /** Failed listings are repeated after, milliseconds. */
 const LISTING_RETRY = { firstMs: 1000, maxMs: 60_000 };
-/** Listings for settling files are at least so far apart, milliseconds. */
+/** Listings are at least so far apart, milliseconds. */
 const RELIST_MS_MIN = 200;
 /** A timer may fire this early, milliseconds. */
 const TIMER_SLACK_MS = 5;
@@ -138,7 +138,7 @@ export class JobPipeline {
         failures = 0;
         const again: boolean = settling > 0 && !(once && isSecond);
         if (again) waitMs = Math.max(RELIST_MS_MIN, once ? settleMs + TIMER_SLACK_MS : Math.min(intervalMs, settleMs));
-        else if (!once) waitMs = intervalMs;
+        else if (!once) waitMs = Math.max(RELIST_MS_MIN, intervalMs);
         else if (settling > 0) this.#log.info(`${settling} files still change: they wait for the next run`);
         isSecond = again;
         this.#finderDone = once && !again;

@@ -63,7 +63,7 @@ testNeeding("python3", "compilePattern() agrees with Python's fnmatch.fnmatchcas
   const patternLetters = [..."**??[[[]]]!!--^abcAB./\\&~|🚁é \n"];
   const nameLetters = [..."aabbccAB./-!]^[\\&~|🚁é \n"];
   const cases: [string, string][] = Array.from(
-    { length: 60_000 },
+    { length: 20_000 },
     () => [word(patternLetters, 9), word(nameLetters, 6)],
   );
   for (const inside of ["b-a", "!b-a", "b-a-c", "b-a!x", "!b-a-z", "a-", "-a", "!-a", "a-c-e", "]-a", "!]-a", "^a"]) {

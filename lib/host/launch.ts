@@ -101,7 +101,7 @@ function denoRun(deno: string, request: LaunchRequest, flags: string[]): string[
     "--quiet",
     "--no-prompt",
     ...flags,
-    `--v8-flags=--max-old-space-size=${HEAP_MIB}`,
+    `--v8-flags=--max-old-space-size=${HEAP_MIB},--max-semi-space-size=1,--max-lazy`,
     ...permissions,
   ];
 }

@@ -2,7 +2,7 @@
  * `filesync-plugin.json`: read and checked. A broken manifest is a `problem` that people are shown, never a crash, and
  * a plugin that somebody else could rewrite is refused: it would run as us.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { Role } from "../driver/mod.ts";
 import { PROTOCOL_VERSION } from "../protocol/messages.ts";
 

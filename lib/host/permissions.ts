@@ -65,7 +65,7 @@ function hostOf(text: string): string | undefined {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
     // Only http and its kin parse a host out of any URL.
     const url = text.replace(/^[a-z][a-z0-9+.-]*:/i, "http:");
-    if (!URL.canParse(url)) return undefined;
+    if (/^http:\/\/\//.test(url) || !URL.canParse(url)) return undefined;
     const { host, hostname } = new URL(url);
     return host === "" ? undefined : /:\d+$/.test(host) ? host : hostname;
   }

@@ -2,8 +2,10 @@
  * The log for people: plain lines on stderr, and a file that rotates. Silent until {@linkcode configureLog}, so that
  * a module may ask for its log when it is loaded. A message that repeats does not flood: it is counted.
  */
+import { dirname } from "node:path";
 import type { LogRecord, Sink } from "@logtape/logtape";
 import type { LogLevel } from "../driver/mod.ts";
+
 import { visible } from "./visible.ts";
 import { writeAllSync } from "./write_all.ts";
 
@@ -142,6 +144,7 @@ export async function configureLog(options: LogOptions): Promise<void> {
   if (options.file !== undefined) {
     try {
       const { getRotatingFileSink } = await import("@logtape/file");
+      await Deno.mkdir(dirname(options.file), { recursive: true });
       const sink = getRotatingFileSink(options.file, {
         maxSize: options.maxBytes,
         maxFiles: options.keep,

@@ -7,20 +7,32 @@ const WAIT_SLICE_MS = 250;
 /** How much may be moved at once after a pause, in seconds of the limit. */
 const BURST_SECONDS = 0.25;
 
+/** Time as the limiter needs it; tests bring their own. */
+export interface LimiterTime {
+  /** Milliseconds since any fixed moment. */
+  nowMs(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when it is aborted before. */
+  pause(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+const SYSTEM_TIME: LimiterTime = { nowMs: () => performance.now(), pause };
+
 /** Limits bytes per second; without a limit it never waits. */
 export class RateLimiter {
   #bytesPerSecond: number | undefined;
   #tokens = 0;
-  #refilledMs = performance.now();
+  #refilledMs = 0;
+  readonly #time: LimiterTime;
 
-  constructor(bytesPerSecond?: number) {
+  constructor(bytesPerSecond?: number, time: LimiterTime = SYSTEM_TIME) {
+    this.#time = time;
     this.setLimit(bytesPerSecond);
   }
 
   /** Changes the limit at once; `undefined` or 0 lifts it. */
   setLimit(bytesPerSecond: number | undefined): void {
     this.#bytesPerSecond = bytesPerSecond !== undefined && bytesPerSecond > 0 ? bytesPerSecond : undefined;
-    this.#refilledMs = performance.now();
+    this.#refilledMs = this.#time.nowMs();
   }
 
   /**
@@ -30,18 +42,19 @@ export class RateLimiter {
   async take(bytes: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (this.#bytesPerSecond === undefined) return;
+    this.#refill();
     this.#tokens -= bytes;
     for (;;) {
       this.#refill();
       const limit = this.#bytesPerSecond;
       if (limit === undefined || this.#tokens >= 0) return;
       const waitMs = Math.min(WAIT_SLICE_MS, (-this.#tokens / limit) * 1000);
-      await pause(waitMs, signal);
+      await this.#time.pause(waitMs, signal);
     }
   }
 
   #refill(): void {
-    const nowMs = performance.now();
+    const nowMs = this.#time.nowMs();
     const limit = this.#bytesPerSecond;
     if (limit === undefined) {
       this.#tokens = 0;

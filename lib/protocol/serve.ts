@@ -19,7 +19,7 @@ import {
 } from "./messages.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
-export { SpoolWriter } from "./spool_writer.ts";
+export { isZero, SpoolWriter } from "./spool_writer.ts";
 
 /** The part of the manifest that {@linkcode serve} needs. */
 export interface ServeManifest {

@@ -77,6 +77,7 @@ export class SpoolWriter {
 
   #writeSome(bytes: Uint8Array): number {
     try {
+      if (isZero(bytes)) return this.#extend(bytes.length);
       return this.#file.writeSync(bytes);
     } catch (error) {
       // ENOSPC has no class of its own in Deno.
@@ -87,6 +88,13 @@ export class SpoolWriter {
     }
   }
 
+  /** Zeros become a hole: a sparse file of 5 GB must not fill the disk. */
+  #extend(lengthBytes: number): number {
+    this.#file.truncateSync(this.#positionBytes + lengthBytes);
+    this.#file.seekSync(this.#positionBytes + lengthBytes, Deno.SeekMode.Start);
+    return lengthBytes;
+  }
+
   close(): void {
     this.#file.close();
   }
@@ -94,4 +102,16 @@ export class SpoolWriter {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Fewer zeros than this are written: a hole would save nothing. */
+const HOLE_BYTES_MIN = 64 * 1024;
+
+/** Whether `bytes` are so many zeros that a hole is worth it. Data that is none is told by its first bytes. */
+export function isZero(bytes: Uint8Array): boolean {
+  if (bytes.length < HOLE_BYTES_MIN) return false;
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] !== 0) return false;
+  }
+  return true;
 }

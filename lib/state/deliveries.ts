@@ -165,7 +165,7 @@ export function markDeliveryFailed(store: Store, id: number, failure: DeliveryFa
       failure.attempts,
       failure.breaks,
       failure.bestBytes,
-      failure.state === "waiting" ? failure.retryAtMs : 0,
+      failure.state === "waiting" ? Math.ceil(failure.retryAtMs) : 0,
       failure.error.code,
       failure.error.message,
       failure.error.details.hint ?? null,

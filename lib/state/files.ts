@@ -178,7 +178,7 @@ export function markFileFailed(store: Store, id: number, failure: FileFailure): 
       failure.attempts,
       failure.breaks,
       failure.bestBytes,
-      failure.state === "found" ? failure.retryAtMs : 0,
+      failure.state === "found" ? Math.ceil(failure.retryAtMs) : 0,
       failure.error.code,
       failure.error.message,
       failure.error.details.hint ?? null,

@@ -111,7 +111,9 @@ class OpensslTls implements TlsClient {
         if (control instanceof OpensslStream) stream.resume(control);
         await stream.handshake(hostname);
         if (pin !== undefined && stream.fingerprint() !== pin) {
-          throw new TlsRefused(`Server "${hostname}" shows another certificate: expected ${pin}, got ${stream.fingerprint()}`);
+          throw new TlsRefused(
+            `Server "${hostname}" shows another certificate: expected ${pin}, got ${stream.fingerprint()}`,
+          );
         }
         return stream;
       } catch (error) {

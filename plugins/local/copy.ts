@@ -3,6 +3,7 @@
  * has nothing else to do, and between two slices a `$/cancel` or `$/limit` is heard.
  */
 import type { Call } from "../../lib/driver/mod.ts";
+import { isZero } from "../../lib/protocol/serve.ts";
 import { newHash } from "./hash.ts";
 
 /** Read and written at once, bytes: the fastest of 64 KiB to 1 MiB. */
@@ -51,8 +52,8 @@ export interface PumpOptions {
   startBytes: number;
   /** Where to stop; a source that ends before is told by the result. */
   endBytes: number;
-  /** Takes each block; the buffer is used again afterwards. */
-  take: (block: Uint8Array) => void;
+  /** Takes each block, which lies at `atBytes` of the file; the buffer is used again afterwards. */
+  take: (block: Uint8Array, atBytes: number) => void;
   call: Call;
   maxBytesPerSecond?: number | undefined;
 }
@@ -70,7 +71,7 @@ export async function pump(source: Deno.FsFile, options: PumpOptions): Promise<n
       const count = source.readSync(block.subarray(0, Math.min(blockBytes(maxBytesPerSecond), endBytes - atBytes)));
       if (count === null) break;
       await pace.wait(count, atBytes);
-      take(block.subarray(0, count));
+      take(block.subarray(0, count), atBytes);
       atBytes += count;
       await pace.rest(atBytes);
     }
@@ -114,8 +115,13 @@ export function readFull(file: Deno.FsFile, block: Uint8Array): number {
   return held;
 }
 
-/** Writes all of `block` where `file` stands. */
-export function writeFull(file: Deno.FsFile, block: Uint8Array): void {
+/** Writes all of `block` at the end of `file`, which is at `atBytes`; zeros become a hole. */
+export function append(file: Deno.FsFile, block: Uint8Array, atBytes: number): void {
+  if (isZero(block)) {
+    file.truncateSync(atBytes + block.length);
+    file.seekSync(atBytes + block.length, Deno.SeekMode.Start);
+    return;
+  }
   for (let at = 0; at < block.length;) at += file.writeSync(block.subarray(at));
 }
 

@@ -3,15 +3,26 @@
  * temporary file holds is computed on the way, so that what gets published is proven.
  */
 import { type Call, DriverError, type UploadParams } from "../../lib/driver/mod.ts";
-import { BLOCK_BYTES, borrow, giveBack, Pace, pump, readFull, writeFull } from "./copy.ts";
+import { append, BLOCK_BYTES, borrow, giveBack, Pace, pump, readFull } from "./copy.ts";
 import { type Hash, newHash } from "./hash.ts";
-import { isAbsent } from "./os_errors.ts";
+import { isAbsent, osCode } from "./os_errors.ts";
 
 /**
  * Makes the file at `temporary` hold the bytes of `spool`, and fsyncs it.
  * @throws {DriverError} `corrupt` when the spool does not hold what `params.sha256` says; the temporary is gone then
  */
 export async function gather(spool: Deno.FsFile, temporary: string, params: UploadParams, call: Call): Promise<void> {
+  try {
+    await fill(spool, temporary, params, call);
+  } catch (error) {
+    const isFull = ["ENOSPC", "EDQUOT"].includes(osCode(error) ?? "");
+    // What is left of an interrupted upload is continued; but a full disk hurts more than copying again.
+    if (isFull || (error instanceof DriverError && error.code === "corrupt")) Deno.removeSync(temporary);
+    throw error;
+  }
+}
+
+async function fill(spool: Deno.FsFile, temporary: string, params: UploadParams, call: Call): Promise<void> {
   using file = openTemporary(temporary);
   const hash = await newHash();
   const keptBytes = await compare(spool, file, hash, call);
@@ -20,15 +31,14 @@ export async function gather(spool: Deno.FsFile, temporary: string, params: Uplo
   const endBytes = await pump(spool, {
     startBytes: keptBytes,
     endBytes: params.sizeBytes,
-    take: (block) => {
-      writeFull(file, block);
+    take: (block, atBytes) => {
+      append(file, block, atBytes);
       hash.update(block);
     },
     call,
     maxBytesPerSecond: params.maxBytesPerSecond,
   });
   if (endBytes !== params.sizeBytes || hash.digest("hex") !== params.sha256) {
-    Deno.removeSync(temporary);
     throw new DriverError("corrupt", `Spool file for "${params.path}" does not hold the bytes of its SHA-256`);
   }
   if (params.modifiedMs !== undefined) keepTime(file, params.modifiedMs);

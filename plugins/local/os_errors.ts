@@ -70,8 +70,8 @@ const MEANINGS: Record<string, Meaning> = {
   EACCES: { code: "denied", says: "permission denied" },
   EPERM: { code: "denied", says: "operation not permitted" },
   EROFS: { code: "denied", says: "the filesystem is read-only" },
-  ENOSPC: { code: "no_space", says: "no space left" },
-  EDQUOT: { code: "no_space", says: "the disk quota is used up" },
+  ENOSPC: { code: "no_space", says: "no space left", hint: "Make room on this disk: df -h shows how much is missing" },
+  EDQUOT: { code: "no_space", says: "the disk quota is used up", hint: "Make room, or raise the quota: quota -s" },
   ENAMETOOLONG: {
     code: "rejected",
     says: "the name is too long for the filesystem",

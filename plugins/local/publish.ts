@@ -52,11 +52,14 @@ export function replace(root: Root, temporary: string, path: string): void {
   Deno.renameSync(temporary, root.join(path));
 }
 
-/** Gives `temporary` the name `path` unless something has it; returns whether it did. */
-export function claim(root: Root, temporary: string, path: string): boolean {
+/**
+ * Gives `temporary` the name `path` unless something has it; returns whether it did.
+ * @param link replaced by tests
+ */
+export function claim(root: Root, temporary: string, path: string, link = Deno.linkSync): boolean {
   const final = root.join(path);
   try {
-    Deno.linkSync(temporary, final);
+    link(temporary, final);
   } catch (error) {
     if (isPresent(error)) return false;
     if (!isWithoutLinks(error)) throw error;

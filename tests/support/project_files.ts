@@ -30,7 +30,8 @@ export interface ImportLine {
   typeOnly: boolean;
 }
 
-const STATIC = /^(?:import|export)(?<type>\s+type)?\b(?<names>[^;'"`]*?)(?:\bfrom\s*)?["'](?<specifier>[^"'\n]+)["']/gm;
+const STATIC =
+  /^(?:import|export)(?<type>\s+type\b)?\s*(?<names>[\w\s{},*$]*?)(?:(?<=^import\s*)|\bfrom\s+)["'](?<specifier>[^"'\n]+)["']/gm;
 const DYNAMIC = /\bimport\(\s*["'](?<specifier>[^"'\n]+)["']/g;
 
 /** What a TypeScript file imports. Relies on `deno fmt`: statements start at the first column. */

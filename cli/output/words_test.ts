@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import type { EventBody, FilesyncEvent, StatusReport, Summary } from "../../lib/observe/mod.ts";
+import { EventWords } from "./event_lines.ts";
+import { statusLines } from "./status.ts";
+import { summaryLines } from "./summary.ts";
+import { table } from "./table.ts";
+
+const NOTHING: Summary = {
+  found: 0,
+  downloaded: 0,
+  downloadedBytes: 0,
+  delivered: 0,
+  deliveredBytes: 0,
+  parked: 0,
+  uncertain: 0,
+  gone: 0,
+  left: 0,
+  elapsedMs: 4200,
+  exitCode: 0,
+};
+
+Deno.test("summaryLines() says what was done and what is to do", () => {
+  assert.deepEqual(summaryLines({ ...NOTHING, delivered: 3, deliveredBytes: 13_002_342 }), [
+    "3 files delivered (12.4 MiB) in 4.2 s",
+  ]);
+  assert.deepEqual(summaryLines({ ...NOTHING, delivered: 2, deliveredBytes: 2 }, { severalTargets: true }), [
+    "2 deliveries made (2 B) in 4.2 s",
+  ]);
+  assert.deepEqual(summaryLines(NOTHING), ["Nothing to do: all is delivered (looked in 4.2 s)"]);
+  assert.deepEqual(summaryLines({ ...NOTHING, parked: 1, uncertain: 2, gone: 1, left: 5 }), [
+    "Nothing delivered in 4.2 s",
+    '1 file is parked: see "filesync status" for the reasons',
+    '2 deliveries are uncertain: see "filesync status", and look on the target',
+    "1 file vanished from the source before being fetched",
+    '5 files are still to be moved: see "filesync status" for what they wait for',
+  ]);
+});
+
+function wordsOf(...bodies: EventBody[]): string[] {
+  const words = new EventWords();
+  return bodies.flatMap((body) => {
+    const line = words.line({ ...body, time: "" } as FilesyncEvent);
+    return line === undefined ? [] : [`${line.level} ${line.scope}: ${line.message}`];
+  });
+}
+
+Deno.test("EventWords tells of a device only when it changes", () => {
+  const device = { event: "device", device: "nas", role: "target" } as const;
+  const away = { ...device, available: false, code: "denied", reason: "530 no", hint: "Check user and passwd" };
+  assert.deepEqual(
+    wordsOf({ ...device, available: true }, away, away, { ...device, available: true }, {
+      ...device,
+      available: true,
+      held: true,
+      reason: "armed",
+    }),
+    [
+      "debug nas: Device is available as target",
+      "warning nas: Device is not available: 530 no. Check user and passwd",
+      "info nas: Device is available again",
+      "info nas: Device is held: armed",
+    ],
+  );
+});
+
+Deno.test("EventWords says under which name and how proven a file landed", () => {
+  const file = { event: "delivered", job: "logs", target: "nas" } as const;
+  assert.deepEqual(
+    wordsOf(
+      { ...file, path: "d/a.ulg", receipt: { path: "a.ulg", sizeBytes: 10, verified: "checksum" } },
+      { ...file, path: "a.ulg", receipt: { path: "a~2.ulg", sizeBytes: 10, verified: "size" } },
+      { ...file, path: "a.ulg", receipt: { path: "a.ulg", sizeBytes: 10, verified: "accepted", url: "https://x/1" } },
+    ),
+    [
+      'info logs: Delivered "d/a.ulg" to "nas" (10 B, checksum verified)',
+      'info logs: Delivered "a.ulg" to "nas" as "a~2.ulg" (10 B, size verified)',
+      'info logs: Delivered "a.ulg" to "nas" (10 B, accepted): https://x/1',
+    ],
+  );
+});
+
+Deno.test("EventWords names what went wrong and what to do", () => {
+  assert.deepEqual(
+    wordsOf(
+      {
+        event: "parked",
+        job: "logs",
+        path: "a",
+        reason: "too large",
+        code: "rejected",
+        target: "web",
+        hint: "Split it",
+      },
+      { event: "uncertain", job: "logs", path: "a", target: "web", reason: "answer was lost" },
+      { event: "gone", job: "logs", path: "b" },
+      { event: "progress", job: "logs", path: "b", doneBytes: 1 },
+    ),
+    [
+      'warning logs: Parked "a" for "web": too large. Split it',
+      'warning logs: Cannot tell whether "a" landed on "web": answer was lost',
+      'info logs: "b" vanished from the source before it was fetched',
+    ],
+  );
+});
+
+Deno.test("table() lines up by what a terminal shows", () => {
+  assert.deepEqual(
+    table([{ title: "NAME" }, { title: "SIZE", side: "right" }, { title: "X" }], [
+      ["日本", "7", "é"],
+      ["a", "1234567", ""],
+    ]),
+    [
+      "NAME     SIZE  X",
+      "日本        7  é",
+      "a     1234567",
+    ],
+  );
+});
+
+Deno.test("statusLines() shows the journey, devices, what is parked and the spool", () => {
+  const none = { count: 0, bytes: 0 };
+  const report: StatusReport = {
+    schema: 1,
+    time: "2026-11-23T10:00:00.000Z",
+    word: "attention",
+    state: "/var/lib/filesync/filesync.db",
+    pid: 42,
+    jobs: [{
+      name: "logs",
+      found: { count: 2, bytes: 2048 },
+      downloading: none,
+      spooled: { count: 1, bytes: 1024 },
+      done: { count: 7, bytes: 7168 },
+      parked: none,
+      gone: none,
+      targets: [{
+        name: "nas",
+        waiting: none,
+        uploading: { count: 1, bytes: 1024 },
+        delivered: { count: 7, bytes: 7168 },
+        parked: none,
+        uncertain: { count: 1, bytes: 1024 },
+      }],
+    }],
+    devices: [
+      {
+        name: "camera",
+        role: "source",
+        available: false,
+        held: false,
+        reason: "no\x1b",
+        since: "2026-11-23T09:58:00.000Z",
+      },
+    ],
+    parked: [{
+      job: "logs",
+      path: "a\nb",
+      target: "nas",
+      state: "uncertain",
+      reason: "answer was lost",
+      hint: "Look on the target",
+      attempts: 2,
+      since: "2026-11-23T09:00:00.000Z",
+    }],
+    parkedTotal: 3,
+    spool: { dir: "/spool", usedBytes: 1024, quotaBytes: 2048 },
+    resentBytes: 0,
+  };
+  const nowMs = Date.parse("2026-11-23T10:00:00.000Z");
+  assert.deepEqual(statusLines(report, { colour: false, unicode: true, nowMs }), [
+    "attention: something needs you (sync runs as process 42)",
+    "",
+    "JOB   STATION          FILES  REST",
+    "logs  source   10 (10.0 KiB)  2 (2.00 KiB) waiting",
+    "      spool     1 (1.00 KiB)",
+    "      → nas     7 (7.00 KiB)  1 (1.00 KiB) uploading, 1 (1.00 KiB) uncertain",
+    "",
+    "DEVICE  ROLE    STATE  FOR    REASON",
+    "camera  source  away   2 min  no\\x1b",
+    "",
+    "Needs you: 3 files",
+    "  uncertain logs: a\\nb → nas (2 attempts)",
+    "    answer was lost",
+    "    Look on the target",
+    "  and 2 more",
+    "",
+    "Spool: 1.00 KiB of 2.00 KiB in /spool",
+    "State: /var/lib/filesync/filesync.db",
+  ]);
+  const [coloured] = statusLines(report, { colour: true, unicode: false, nowMs });
+  assert.ok(coloured!.startsWith("\x1b[1;31mattention\x1b[0m"));
+});

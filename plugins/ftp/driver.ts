@@ -1,0 +1,179 @@
+/** The `ftp` driver: one directory on an FTP or FTPS server, as source and as target. */
+import {
+  type Call,
+  type DeviceLink,
+  type DownloadParams,
+  type DownloadResult,
+  type Driver,
+  DriverError,
+  type Entry,
+  type Finding,
+  type InitializeParams,
+  type InitializeResult,
+  type ListParams,
+  pathProblem,
+  type Receipt,
+  type RemoveParams,
+  sameFingerprint,
+  type UploadParams,
+} from "../../lib/driver/mod.ts";
+import { check } from "./check.ts";
+import { parseConfig } from "./config.ts";
+import { isDone } from "./control.ts";
+import { Directories } from "./directories.ts";
+import { download, PRECISION_MS } from "./download.ts";
+import { explainMissing, listDirectory, lookUp } from "./entries.ts";
+import { ReplyError, toDriverError } from "./errors.ts";
+import manifest from "./filesync-plugin.json" with { type: "json" };
+import { Memory } from "./memory.ts";
+import { Pool } from "./pool.ts";
+import { Session } from "./session.ts";
+import { confirm, upload } from "./upload.ts";
+
+/** See `plugins/README.md` for the contract. */
+export class FtpDriver implements Driver {
+  #params: InitializeParams | undefined;
+  #pool: Pool | undefined;
+  readonly #directories = new Directories();
+
+  initialize(params: InitializeParams, link: DeviceLink): InitializeResult {
+    const config = parseConfig(params.args);
+    const memory = new Memory(params.stateDir, `${config.host}:${config.port}:${config.user}`);
+    const context = {
+      config,
+      memory,
+      stateDir: params.stateDir,
+      log: link.log.bind(link),
+    };
+    this.#params = params;
+    this.#pool = new Pool({
+      connections: config.connections,
+      memory,
+      open: (signal) => Session.open(context, signal),
+      onLimit: (callsMax) => link.state({ callsMax }),
+    });
+    return {
+      name: manifest.name,
+      version: manifest.version,
+      capabilities: {
+        callsMax: this.#pool.limit,
+        resumeDownload: true,
+        resumeUpload: true,
+        atomicReplace: true,
+        repeatable: true,
+        confirm: true,
+        remove: true,
+        rateLimit: true,
+        modifiedPrecisionMs: PRECISION_MS,
+        checksums: ["sha256"],
+      },
+    };
+  }
+
+  async list({ directory }: ListParams, call: Call): Promise<void> {
+    await this.#do(`list "${directory}" on`, call, async (pool) => {
+      checkPath(directory, "not_found");
+      await pool.use(call.signal, async (session) => {
+        try {
+          await listDirectory(session, directory, call);
+        } catch (error) {
+          if (!(error instanceof ReplyError) || error.code !== 550) throw error;
+          await session.enterRoot();
+          if (error.isPermission) throw error;
+          throw new DriverError("not_found", `Directory "${directory}" is not on the server`, { cause: error });
+        }
+      });
+    });
+  }
+
+  async stat({ path }: { path: string }, call: Call): Promise<Entry> {
+    return await this.#do(`look at "${path}" on`, call, async (pool) => {
+      checkPath(path, "not_found");
+      return await pool.use(call.signal, async (session) => {
+        if (path === "") {
+          await session.enterRoot();
+          return { path, kind: "directory" };
+        }
+        const found = await lookUp(session, path);
+        if (found === undefined) throw await explainMissing(session, path);
+        return { path, ...found };
+      });
+    });
+  }
+
+  async download(params: DownloadParams, call: Call): Promise<DownloadResult> {
+    return await this.#do(`download "${params.path}" from`, call, async (pool) => {
+      checkPath(params.path, "not_found");
+      const result = await download(pool, params, call);
+      pool.grow();
+      return result;
+    });
+  }
+
+  async upload(params: UploadParams, call: Call): Promise<Receipt> {
+    return await this.#do(`upload "${params.path}" to`, call, async (pool) => {
+      checkPath(params.path, "rejected");
+      const receipt = await upload(pool, this.#directories, params, call);
+      pool.grow();
+      return receipt;
+    });
+  }
+
+  async confirm(params: UploadParams, call: Call): Promise<Receipt | null> {
+    return await this.#do(`confirm "${params.path}" on`, call, async (pool) => {
+      checkPath(params.path, "rejected");
+      return await confirm(pool, params, call);
+    });
+  }
+
+  async remove({ path, expect }: RemoveParams, call: Call): Promise<void> {
+    await this.#do(`remove "${path}" from`, call, async (pool) => {
+      checkPath(path, "failed");
+      await pool.use(call.signal, async (session) => {
+        const found = await lookUp(session, path);
+        if (found === undefined) {
+          const reason = await explainMissing(session, path);
+          if (reason.code === "not_found") return;
+          throw reason;
+        }
+        if (found.kind === "directory") {
+          throw new DriverError("failed", `Path "${path}" is a directory: expected a file`);
+        }
+        if (!sameFingerprint(found, expect, PRECISION_MS)) {
+          throw new DriverError("changed", `File "${path}" changed on the server`);
+        }
+        const reply = await session.control.command(`DELE ${session.path(path)}`);
+        if (isDone(reply) || await lookUp(session, path) === undefined) return;
+        throw new DriverError("denied", new ReplyError("DELE", reply).message, {
+          scope: "file",
+          hint: "Give the user the right to delete on the server",
+        });
+      });
+    });
+  }
+
+  async check(call: Call): Promise<Finding[]> {
+    return await this.#do("check", call, (pool) => check(pool, this.#params!.role, this.#params!.device, call));
+  }
+
+  async shutdown(): Promise<void> {
+    await this.#pool?.close();
+  }
+
+  /** Runs `work`; its failure gets the contract's code and the name of what was wanted. */
+  async #do<T>(action: string, call: Call, work: (pool: Pool) => Promise<T>): Promise<T> {
+    const pool = this.#pool;
+    if (pool === undefined) throw new DriverError("failed", "Driver is not initialized");
+    try {
+      return await work(pool);
+    } catch (error) {
+      if (call.signal.aborted) throw new DriverError("cancelled", "Call is cancelled", { cause: error });
+      throw toDriverError(error, `${action} "${this.#params?.device}"`);
+    }
+  }
+}
+
+function checkPath(path: string, code: "not_found" | "rejected" | "failed"): void {
+  const problem = pathProblem(path);
+  if (problem !== undefined) throw new DriverError(code, `Path cannot be used: ${problem}`);
+}

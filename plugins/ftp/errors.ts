@@ -1,0 +1,86 @@
+/** From replies and broken connections to the codes of the contract. */
+import { DriverError, type ErrorCode, type ErrorDetails } from "../../lib/driver/mod.ts";
+import { BadReply, type Reply, replyText } from "./parse_reply.ts";
+import { ConnectionLost, TlsRefused } from "./stream.ts";
+
+/** The server refused a command. */
+export class ReplyError extends Error {
+  override readonly name = "ReplyError";
+  readonly code: number;
+  readonly reply: Reply;
+
+  constructor(command: string, reply: Reply) {
+    super(`server answers ${verbOf(command)} with "${replyText(reply)}"`);
+    this.code = reply.code;
+    this.reply = reply;
+  }
+
+  /** The server's words hint at missing rights; 550 and 553 alone say nothing of the reason. */
+  get isPermission(): boolean {
+    return /permission|denied|not allowed|not permitted|forbidden|read.only|privilege/i.test(replyText(this.reply));
+  }
+
+  get isNoSpace(): boolean {
+    return this.code === 452 || this.code === 552 ||
+      /no space|disk (?:is )?full|quota|insufficient storage|out of space/i.test(replyText(this.reply));
+  }
+
+  /** The server does not know the command or the parameter. */
+  get isUnknown(): boolean {
+    return this.code >= 500 && this.code <= 504;
+  }
+}
+
+/** The server takes no more connections of ours now. */
+export class TooManyConnections extends ConnectionLost {}
+
+/** The command without its parameters, which may be a password. */
+export function verbOf(command: string): string {
+  return command.split(" ", 1)[0]!;
+}
+
+/** Whether a refused login is about the number of connections and not about the password. */
+export function isTooMany(reply: Reply): boolean {
+  return reply.code === 421 ||
+    /too many|maximum|limit|already (?:logged|connected)|connections? (?:exceed|allowed|per)|busy|try again later/i
+      .test(reply.lines.join(" "));
+}
+
+/**
+ * `error` as the contract's error.
+ * @param action what could not be done, such as `download "a.ulg" from "drone1"`
+ */
+export function toDriverError(error: unknown, action: string): DriverError {
+  if (error instanceof DriverError) return error;
+  const { code, details } = classify(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return new DriverError(code, `Cannot ${action}: ${message}`, { ...details, cause: error });
+}
+
+function classify(error: unknown): { code: ErrorCode; details: ErrorDetails } {
+  if (error instanceof DOMException && error.name === "AbortError") return { code: "cancelled", details: {} };
+  if (error instanceof TlsRefused) {
+    return {
+      code: "denied",
+      details: { hint: 'Name the file of the signing authority in "ca", or the certificate\'s SHA-256 in "pin"' },
+    };
+  }
+  if (error instanceof ConnectionLost || error instanceof BadReply) return { code: "unavailable", details: {} };
+  if (error instanceof Deno.errors.NotCapable) return { code: "invalid_config", details: { pointer: "/host" } };
+  if (!(error instanceof ReplyError)) return { code: "failed", details: {} };
+  if (error.isNoSpace) return { code: "no_space", details: {} };
+  switch (error.code) {
+    case 421:
+    case 425:
+    case 426:
+      return { code: "unavailable", details: {} };
+    case 430:
+    case 530:
+    case 532:
+      return { code: "denied", details: { hint: 'Check "user" and "passwd"' } };
+    default:
+      return error.isPermission
+        ? { code: "denied", details: { scope: "file", hint: "Give the user the rights on the server" } }
+        : { code: "failed", details: {} };
+  }
+}

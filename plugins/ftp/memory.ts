@@ -1,0 +1,75 @@
+/** What the driver has learned of its server, kept in `stateDir`: habits, and how many connections it takes. */
+
+/** How long a refused number of connections is believed, milliseconds. */
+const REFUSAL_AGE_MS = 24 * 60 * 60 * 1000;
+
+interface Remembered {
+  /** Host, port and user: another server has other habits. */
+  server: string;
+  noEpsv?: boolean;
+  noMlsd?: boolean;
+  /** `LIST -a` fails or lists nothing. */
+  noListAll?: boolean;
+  /** REST before STOR is refused or ignored. */
+  noStoreRestart?: boolean;
+  noAppend?: boolean;
+  noSetTime?: boolean;
+  connectionsMax?: number;
+  refusedMs?: number;
+}
+
+/** Habits that can be learned. */
+export type Quirk = "noEpsv" | "noMlsd" | "noListAll" | "noStoreRestart" | "noAppend" | "noSetTime";
+
+/** Reads once, writes at each new thing learned. */
+export class Memory {
+  readonly #file: string;
+  #remembered: Remembered;
+
+  constructor(stateDir: string, server: string) {
+    this.#file = `${stateDir}/ftp.json`;
+    this.#remembered = { server };
+    let text: string;
+    try {
+      text = Deno.readTextFileSync(this.#file);
+    } catch {
+      return; // Nothing learned yet.
+    }
+    try {
+      const known = JSON.parse(text) as Remembered;
+      if (known.server === server) this.#remembered = known;
+    } catch {
+      // Half written at a power cut: all of it can be learned again.
+    }
+  }
+
+  has(quirk: Quirk): boolean {
+    return this.#remembered[quirk] === true;
+  }
+
+  learn(quirk: Quirk): void {
+    if (this.#remembered[quirk]) return;
+    this.#remembered[quirk] = true;
+    this.#save();
+  }
+
+  /** Most connections that the server took, when it refused more within the last day. */
+  get connectionsMax(): number | undefined {
+    const { connectionsMax, refusedMs } = this.#remembered;
+    if (connectionsMax === undefined || refusedMs === undefined) return undefined;
+    // A refusal of the future was noted under a wrong clock.
+    return Math.abs(Date.now() - refusedMs) < REFUSAL_AGE_MS ? connectionsMax : undefined;
+  }
+
+  learnConnections(connectionsMax: number): void {
+    this.#remembered.connectionsMax = connectionsMax;
+    this.#remembered.refusedMs = Date.now();
+    this.#save();
+  }
+
+  #save(): void {
+    const temporary = `${this.#file}.new`;
+    Deno.writeTextFileSync(temporary, JSON.stringify(this.#remembered));
+    Deno.renameSync(temporary, this.#file);
+  }
+}

@@ -1,0 +1,153 @@
+/** Proof that what the server holds under a name is what the spool holds. */
+import { type Call, DriverError } from "../../lib/driver/mod.ts";
+import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
+import { CHUNK_BYTES, Transfer } from "./data.ts";
+import { ReplyError } from "./errors.ts";
+import type { Session } from "./session.ts";
+
+/** How much is read back to compare a part, bytes. */
+export const BLOCK_BYTES = 64 * 1024;
+/** Up to this size a file is read back whole, bytes. */
+const WHOLE_BYTES_MAX = 8 * 1024 * 1024;
+/** Blocks of a larger file that are read back between its first and its last. */
+const SPREAD_COUNT = 16;
+/** Slowest reading of a server that hashes, bytes a millisecond. */
+const HASH_BYTES_PER_MS = 10_000;
+/** How often a call that waits for the server says so, milliseconds. */
+const HEARTBEAT_MS = 20_000;
+
+/** What a file to be uploaded is. */
+export interface Content {
+  spoolFile: string;
+  sizeBytes: number;
+  /** Lower-case hex. */
+  sha256: string;
+}
+
+/** How the same bytes were proven: by the server's hash, or by size and reading back. */
+export type Proof = "checksum" | "size";
+
+/**
+ * Whether the file at `path`, whose size is known to be that of `content`, holds the same bytes; `undefined` when not.
+ * @throws {DriverError} `uncertain` when the server gives neither hash nor bytes
+ */
+export async function proveSame(
+  session: Session,
+  path: string,
+  content: Content,
+  call: Call,
+): Promise<Proof | undefined> {
+  const sha256 = await hashOf(session, path, content.sizeBytes, call);
+  if (sha256 !== undefined) return sha256 === content.sha256 ? "checksum" : undefined;
+  for (const [at, length] of blocksOf(content.sizeBytes)) {
+    if (!await isSameRange(session, path, content.spoolFile, at, length, call)) return undefined;
+  }
+  return "size";
+}
+
+/** SHA-256 that the server computes of `path`; `undefined` when it offers none. */
+export async function hashOf(
+  session: Session,
+  path: string,
+  sizeBytes: number,
+  call: Call,
+): Promise<string | undefined> {
+  const absolute = session.path(path);
+  let command: string;
+  if (session.has("xsha256")) command = `XSHA256 ${absolute}`;
+  else if (session.features.some((feature) => /^hash .*sha-256/.test(feature))) {
+    if (!isDone(await session.control.command("OPTS HASH SHA-256"))) return undefined;
+    command = `HASH ${absolute}`;
+  } else return undefined;
+  const reply = await waiting(
+    call,
+    sizeBytes,
+    session.control.command(command, REPLY_TIMEOUT_MS + sizeBytes / HASH_BYTES_PER_MS),
+  );
+  if (!isDone(reply)) return undefined;
+  // 250 <hex>, 213 SHA-256 0-49 <hex> name, 250-… 250 <hex>: the only run of 64 digits that stands alone.
+  return /(?:^|\s)([0-9a-f]{64})(?:\s|$)/i.exec(reply.lines.map((line) => line.replace(/^\d{3}[ -]/, "")).join("\n"))
+    ?.[1]?.toLowerCase();
+}
+
+/** Tells the host that the call is alive while `promise` is pending. */
+export async function waiting<T>(call: Call, doneBytes: number, promise: Promise<T>): Promise<T> {
+  const heartbeat = setInterval(() => call.progress(doneBytes, { waitMs: 3 * HEARTBEAT_MS }), HEARTBEAT_MS);
+  try {
+    return await promise;
+  } finally {
+    clearInterval(heartbeat);
+  }
+}
+
+/**
+ * Whether `length` bytes of `path` from `at` on equal those of the spool file. Stops at the first difference.
+ * @throws {DriverError} `uncertain` when the server does not give them
+ */
+export async function isSameRange(
+  session: Session,
+  path: string,
+  spoolFile: string,
+  at: number,
+  length: number,
+  call: Call,
+): Promise<boolean> {
+  if (length === 0) return true;
+  let transfer: Transfer;
+  try {
+    transfer = await Transfer.open(session, `RETR ${session.path(path)}`, at);
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error;
+    throw new DriverError("uncertain", `Cannot compare "${path}" with what was sent: ${error.message}`);
+  }
+  const theirs = new Uint8Array(Math.min(CHUNK_BYTES, length));
+  const ours = new Uint8Array(theirs.length);
+  let comparedBytes = 0;
+  let isSame = true;
+  let hasEnded = false;
+  try {
+    using spool = Deno.openSync(spoolFile);
+    spool.seekSync(at, Deno.SeekMode.Start);
+    while (isSame && comparedBytes < length) {
+      const count = await transfer.read(theirs.subarray(0, Math.min(theirs.length, length - comparedBytes)));
+      if (count === null) {
+        hasEnded = true;
+        break;
+      }
+      await call.throttle(count);
+      isSame = readExactly(spool, ours.subarray(0, count)) && isEqual(theirs.subarray(0, count), ours);
+      comparedBytes += count;
+    }
+  } catch (error) {
+    transfer.destroy();
+    throw error;
+  }
+  if (hasEnded) await transfer.finish();
+  else await transfer.abandon();
+  return isSame && comparedBytes === length;
+}
+
+function* blocksOf(sizeBytes: number): Generator<[at: number, length: number]> {
+  if (sizeBytes <= WHOLE_BYTES_MAX) {
+    yield [0, sizeBytes];
+    return;
+  }
+  const last = sizeBytes - BLOCK_BYTES;
+  // The last one first: logs that differ mostly share their head.
+  yield [last, BLOCK_BYTES];
+  for (let n = 0; n <= SPREAD_COUNT; n++) yield [Math.floor(last * n / (SPREAD_COUNT + 1)), BLOCK_BYTES];
+}
+
+function readExactly(file: Deno.FsFile, into: Uint8Array): boolean {
+  for (let at = 0; at < into.length;) {
+    const count = file.readSync(into.subarray(at));
+    if (count === null) return false;
+    at += count;
+  }
+  return true;
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
+}

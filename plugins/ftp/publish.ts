@@ -1,0 +1,58 @@
+/** The rename that makes a whole file visible. */
+import { DriverError } from "../../lib/driver/mod.ts";
+import { isDone } from "./control.ts";
+import { lookUp } from "./entries.ts";
+import { ReplyError } from "./errors.ts";
+import type { Session } from "./session.ts";
+
+/**
+ * Renames `temporary` to `path`.
+ * @param replaces a file at `path` may be replaced
+ * @throws {DriverError} `rejected` when the server refuses the name, `denied` when it names missing rights
+ */
+export async function publish(
+  session: Session,
+  temporary: string,
+  path: string,
+  sizeBytes: number,
+  replaces: boolean,
+): Promise<void> {
+  const refusal = await rename(session, temporary, path);
+  if (refusal === undefined) return;
+  // A rename that worked and was asked for twice: nothing has the temporary name, the whole has the final one.
+  if (refusal.code === 550 && await lookUp(session, temporary, false) === undefined) {
+    const found = await lookUp(session, path, false);
+    if (found?.kind === "file" && found.sizeBytes === sizeBytes) return;
+  }
+  if (replaces && (refusal.code === 550 || refusal.code === 553)) {
+    const found = await lookUp(session, path, false);
+    // IIS and some others rename onto no existing name: the old file goes first, and for a moment there is none.
+    if (found?.kind === "file" && isDone(await session.control.command(`DELE ${session.path(path)}`))) {
+      const again = await rename(session, temporary, path);
+      if (again === undefined) return;
+      throw refused(again, path);
+    }
+  }
+  throw refused(refusal, path);
+}
+
+async function rename(session: Session, from: string, to: string): Promise<ReplyError | undefined> {
+  const start = `RNFR ${session.path(from)}`;
+  const started = await session.control.command(start);
+  if (started.code !== 350 && !isDone(started)) return new ReplyError(start, started);
+  const finish = `RNTO ${session.path(to)}`;
+  const finished = await session.control.command(finish);
+  return isDone(finished) ? undefined : new ReplyError(finish, finished);
+}
+
+function refused(refusal: ReplyError, path: string): DriverError {
+  const message = `Cannot publish "${path}": ${refusal.message}`;
+  if (refusal.isNoSpace) return new DriverError("no_space", message);
+  if (refusal.isPermission) {
+    return new DriverError("denied", message, {
+      scope: "file",
+      hint: "Give the user the right to rename on the server",
+    });
+  }
+  return new DriverError("rejected", message);
+}

@@ -1,0 +1,150 @@
+/** Moves the bytes of an upload to its temporary name, from where an interrupted one stopped. */
+import { type Call, DriverError } from "../../lib/driver/mod.ts";
+import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
+import { CHUNK_BYTES, Transfer } from "./data.ts";
+import { lookUp } from "./entries.ts";
+import { ReplyError } from "./errors.ts";
+import { BLOCK_BYTES, type Content, isSameRange, waiting } from "./proof.ts";
+import type { Session } from "./session.ts";
+import { ConnectionLost } from "./stream.ts";
+
+/** After a cut the server may still be writing: its size counts when it was the same twice, so far apart. */
+const SETTLE_MS = 250;
+const SETTLE_COUNT_MAX = 40;
+/** Slowest writing of a server that has taken all bytes and has not answered yet, bytes a millisecond. */
+const STORE_BYTES_PER_MS = 10_000;
+/** Time for the reply that tells why the server cut a transfer, milliseconds. */
+const REASON_TIMEOUT_MS = 5_000;
+
+/**
+ * Brings `path` on the server to the whole of `content`.
+ * @param onSent called when all bytes were written, before the server said so
+ * @throws {ReplyError} the server refuses the name
+ */
+export async function sendFile(
+  session: Session,
+  path: string,
+  content: Content,
+  call: Call,
+  onSent: () => void,
+): Promise<void> {
+  const startBytes = await resumeAt(session, path, content, call);
+  if (startBytes === content.sizeBytes && startBytes > 0) {
+    onSent();
+    return;
+  }
+  const transfer = await openStore(session, path, startBytes);
+  await pump(session, transfer.transfer, content, transfer.startBytes, call, onSent);
+}
+
+/** The size of `path` once the server has stopped writing to it; 0 when it is not there. */
+export async function settledSize(session: Session, path: string, call: Call): Promise<number> {
+  let sizeBytes = await sizeOf(session, path);
+  for (let count = 0; count < SETTLE_COUNT_MAX && sizeBytes > 0; count++) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    call.signal.throwIfAborted();
+    const again = await sizeOf(session, path);
+    if (again === sizeBytes) break;
+    sizeBytes = again;
+  }
+  return sizeBytes;
+}
+
+async function sizeOf(session: Session, path: string): Promise<number> {
+  const found = await lookUp(session, path, false);
+  return found?.kind === "file" ? found.sizeBytes ?? 0 : 0;
+}
+
+/** Where to go on: what is there must be a true prefix, shown by its last block. */
+async function resumeAt(session: Session, path: string, content: Content, call: Call): Promise<number> {
+  const haveBytes = await settledSize(session, path, call);
+  if (haveBytes === 0) return 0;
+  if (haveBytes <= content.sizeBytes) {
+    const at = Math.max(0, haveBytes - BLOCK_BYTES);
+    try {
+      if (await isSameRange(session, path, content.spoolFile, at, haveBytes - at, call)) return haveBytes;
+    } catch (error) {
+      // A server that takes files and gives none back: nothing is known of the part, so it is sent again.
+      if (!(error instanceof DriverError) || error.code !== "uncertain") throw error;
+    }
+  }
+  session.context.log("info", `Sends "${path}" again from 0: ${haveBytes} bytes on the server are no part of the file`);
+  await session.control.command(`DELE ${session.path(path)}`);
+  return 0;
+}
+
+/** STOR after REST, or APPE where that is refused, or from the beginning. */
+async function openStore(
+  session: Session,
+  path: string,
+  startBytes: number,
+): Promise<{ transfer: Transfer; startBytes: number }> {
+  const { memory } = session.context;
+  const absolute = session.path(path);
+  if (startBytes > 0) {
+    for (const quirk of ["noStoreRestart", "noAppend"] as const) {
+      if (memory.has(quirk)) continue;
+      try {
+        const transfer = quirk === "noStoreRestart"
+          ? await Transfer.open(session, `STOR ${absolute}`, startBytes)
+          : await Transfer.open(session, `APPE ${absolute}`);
+        return { transfer, startBytes };
+      } catch (error) {
+        if (!(error instanceof ReplyError) || error.isNoSpace) throw error;
+        session.context.log("info", `Server does not go on with an upload: ${error.message}`);
+        memory.learn(quirk);
+      }
+    }
+    await session.control.command(`DELE ${absolute}`);
+  }
+  return { transfer: await Transfer.open(session, `STOR ${absolute}`), startBytes: 0 };
+}
+
+async function pump(
+  session: Session,
+  transfer: Transfer,
+  content: Content,
+  startBytes: number,
+  call: Call,
+  onSent: () => void,
+): Promise<void> {
+  let doneBytes = startBytes;
+  let broken: unknown;
+  call.progress(doneBytes);
+  try {
+    using spool = Deno.openSync(content.spoolFile);
+    spool.seekSync(startBytes, Deno.SeekMode.Start);
+    const bytes = new Uint8Array(CHUNK_BYTES);
+    while (doneBytes < content.sizeBytes) {
+      const count = spool.readSync(bytes.subarray(0, Math.min(bytes.length, content.sizeBytes - doneBytes)));
+      if (count === null) {
+        throw new DriverError("failed", `Spool file ended at byte ${doneBytes} of ${content.sizeBytes}`);
+      }
+      await call.throttle(count);
+      await transfer.write(bytes.subarray(0, count));
+      doneBytes += count;
+      call.progress(doneBytes);
+    }
+    onSent();
+  } catch (error) {
+    // What broke the data may stand in the reply: no space, no rights, too large.
+    if (!(error instanceof ConnectionLost)) {
+      transfer.destroy();
+      throw error;
+    }
+    broken = error;
+  }
+  const timeoutMs = broken === undefined
+    ? REPLY_TIMEOUT_MS + (content.sizeBytes - startBytes) / STORE_BYTES_PER_MS
+    : REASON_TIMEOUT_MS;
+  try {
+    await waiting(call, doneBytes, transfer.finish(timeoutMs));
+  } catch (error) {
+    if (broken !== undefined && error instanceof ConnectionLost) throw broken;
+    throw error;
+  }
+  if (broken === undefined) return;
+  // The server took less than all and calls it done.
+  session.close();
+  throw broken;
+}

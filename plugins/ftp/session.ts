@@ -1,0 +1,249 @@
+/** A logged-in connection: binary type, the root found, the server's features known. */
+import { DriverError, type LogLevel } from "../../lib/driver/mod.ts";
+import type { FtpConfig } from "./config.ts";
+import { Control, isDone } from "./control.ts";
+import { isTooMany, ReplyError, TooManyConnections } from "./errors.ts";
+import type { Memory } from "./memory.ts";
+import { type Reply, replyText } from "./parse_reply.ts";
+import { type ByteStream, ConnectionLost, connectTcp, ConnStream, TlsRefused } from "./stream.ts";
+import { makeTlsClient, type TlsClient } from "./tls.ts";
+
+/** Time for the server's greeting, milliseconds: a server that is full often just does not answer. */
+const GREETING_TIMEOUT_MS = 30_000;
+/** Time for the goodbye, milliseconds. */
+const QUIT_TIMEOUT_MS = 400;
+
+/** What every session of a device shares. */
+export interface SessionContext {
+  config: FtpConfig;
+  memory: Memory;
+  stateDir: string;
+  log: (level: LogLevel, message: string) => void;
+}
+
+/** One connection to the server. Used by one call at a time. */
+export class Session {
+  readonly context: SessionContext;
+  readonly control: Control;
+  /** Present on secured connections. */
+  readonly tls: TlsClient | undefined;
+  /** Lower-case features with their parameters: `rest stream`. Empty when the server does not tell. */
+  features: string[] = [];
+  /** Absolute path of the device's root on the server. */
+  base = "/";
+  isClosed = false;
+  readonly #dataHost: string;
+
+  private constructor(context: SessionContext, control: Control, tls: TlsClient | undefined, dataHost: string) {
+    this.context = context;
+    this.control = control;
+    this.tls = tls;
+    this.#dataHost = dataHost;
+  }
+
+  /**
+   * Connects, secures, logs in and enters the root.
+   * @throws {TooManyConnections} the server takes no more of them now
+   * @throws {DriverError} `denied` for a wrong password, `unavailable` when the root is not there
+   */
+  static async open(context: SessionContext, signal?: AbortSignal): Promise<Session> {
+    const { config } = context;
+    const conn = await connectTcp(config.host, config.port, signal);
+    const tls = config.secure === false ? undefined : clientFor(config, conn);
+    let session: Session | undefined;
+    const onAbort = () => session === undefined ? conn.close() : session.close();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      const stream = tls !== undefined && config.secure === "implicit" ? await tls.wrap(conn) : new ConnStream(conn);
+      session = new Session(context, new Control(stream), tls, await dataHost(config.host, conn));
+      await session.#greet();
+      if (tls !== undefined && config.secure === "explicit") await session.#authTls(tls, conn);
+      await session.#login();
+      await session.#prepare();
+      return session;
+    } catch (error) {
+      if (session === undefined) {
+        tls?.close();
+        closeQuietly(conn);
+      } else session.close();
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** `path` of the contract as an absolute path of the server. */
+  path(path: string): string {
+    if (path === "") return this.base;
+    return this.base.endsWith("/") ? this.base + path : `${this.base}/${path}`;
+  }
+
+  /** Whether FEAT names `feature`, such as `mdtm` or `rest stream`. */
+  has(feature: string): boolean {
+    return this.features.some((known) => known === feature || known.startsWith(`${feature} `));
+  }
+
+  /** MLST and MLSD can be used. */
+  get hasMlst(): boolean {
+    return this.has("mlst") && !this.context.memory.has("noMlsd");
+  }
+
+  /**
+   * Asks for a data port and starts to connect to it. The address in a PASV reply is ignored: it is often one behind
+   * NAT, and a hostile server could point it at a third machine.
+   */
+  async passive(): Promise<{ connecting: Promise<Deno.TcpConn> }> {
+    const { memory } = this.context;
+    let reply: Reply | undefined;
+    if (!memory.has("noEpsv")) {
+      reply = await this.control.command("EPSV");
+      if (reply.code >= 500) {
+        memory.learn("noEpsv");
+        reply = undefined;
+      }
+    }
+    const command = reply === undefined ? "PASV" : "EPSV";
+    reply ??= await this.control.command("PASV");
+    const port = portOf(reply);
+    if (port === undefined) throw new ReplyError(command, reply);
+    const connecting = connectTcp(this.#dataHost, port);
+    connecting.catch(() => {}); // Awaited later, after the command that uses it was sent.
+    return { connecting };
+  }
+
+  /** TLS on a data connection, resuming the session of the control connection. */
+  async secureData(conn: Deno.TcpConn): Promise<ByteStream> {
+    return this.tls === undefined ? new ConnStream(conn) : await this.tls.wrap(conn, this.control.stream);
+  }
+
+  /** Says goodbye where the server listens, and closes. */
+  async quit(): Promise<void> {
+    if (this.isClosed) return;
+    try {
+      await this.control.command("QUIT", QUIT_TIMEOUT_MS);
+    } catch {
+      // The connection ends either way.
+    }
+    this.close();
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.control.close();
+    this.tls?.close();
+  }
+
+  async #greet(): Promise<void> {
+    let reply = await this.control.reply(GREETING_TIMEOUT_MS, "the connection");
+    // "120 Service ready in nnn minutes", then 220.
+    if (reply.code === 120) reply = await this.control.reply(GREETING_TIMEOUT_MS, "the connection");
+    this.control.begin();
+    if (isDone(reply)) return;
+    if (isTooMany(reply)) throw new TooManyConnections(`Server refuses the connection: "${replyText(reply)}"`);
+    throw new ConnectionLost(`Server refuses the connection: "${replyText(reply)}"`);
+  }
+
+  async #authTls(tls: TlsClient, conn: Deno.TcpConn): Promise<void> {
+    const reply = await this.control.command("AUTH TLS");
+    if (!isDone(reply)) throw new TlsRefused(`Server offers no TLS: "${replyText(reply)}"`);
+    this.control.secure(await tls.wrap(conn));
+  }
+
+  async #login(): Promise<void> {
+    const { user, passwd } = this.context.config;
+    let reply = await this.control.command(`USER ${user}`);
+    if (reply.code === 331) reply = await this.control.command(`PASS ${passwd}`);
+    if (isDone(reply)) return;
+    if (isTooMany(reply)) throw new TooManyConnections(`Server refuses the login: "${replyText(reply)}"`);
+    if (reply.code === 332) {
+      throw new DriverError("unsupported", "Server asks for an account (ACCT), which FileSync does not send");
+    }
+    const hint = this.tls === undefined && /tls|ssl|secure|encrypt/i.test(replyText(reply))
+      ? 'Server wants TLS: set "secure" to "explicit"'
+      : 'Check "user" and "passwd"';
+    throw new DriverError("denied", `Server refuses the login of "${user}": "${replyText(reply)}"`, { hint });
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.tls !== undefined) {
+      await this.control.expect("PBSZ 0");
+      await this.control.expect("PROT P");
+    }
+    // Type first: SIZE in ASCII type is refused by most servers.
+    await this.control.expect("TYPE I");
+    const feat = await this.control.command("FEAT");
+    if (feat.code === 211) this.features = feat.lines.slice(1, -1).map((line) => line.trim().toLowerCase());
+    // Draft of RFC 2640; a refusal is harmless.
+    if (this.has("utf8")) await this.control.command("OPTS UTF8 ON");
+    await this.enterRoot();
+  }
+
+  /**
+   * Changes into the device's root and learns its absolute path.
+   * @throws {DriverError} `unavailable` when it is not there
+   */
+  async enterRoot(): Promise<void> {
+    const { dir } = this.context.config;
+    const target = this.base !== "/" ? this.base : dir;
+    if (target !== "") {
+      const reply = await this.control.command(`CWD ${target}`);
+      if (!isDone(reply)) {
+        throw new DriverError("unavailable", `Directory "${dir}" is not there: "${replyText(reply)}"`, {
+          hint: 'Make the directory on the server, or correct "dir"',
+        });
+      }
+    }
+    const reply = await this.control.command("PWD");
+    // 257 "/name with ""quotes""" comment
+    const quoted = /"((?:[^"]|"")*)"/.exec(replyText(reply))?.[1]?.replaceAll('""', '"');
+    if (isDone(reply) && quoted?.startsWith("/")) this.base = quoted;
+    else if (dir.startsWith("/")) this.base = dir;
+    else throw new ReplyError("PWD", reply);
+  }
+}
+
+function clientFor(config: FtpConfig, conn: Deno.TcpConn): TlsClient {
+  try {
+    return makeTlsClient({
+      hostname: config.host,
+      ...(config.ca === undefined ? {} : { ca: config.ca }),
+      ...(config.pin === undefined ? {} : { pin: config.pin }),
+    });
+  } catch (error) {
+    conn.close();
+    throw error;
+  }
+}
+
+/** Data connections go to the address that the name led to, unless the permissions name only the name. */
+async function dataHost(host: string, conn: Deno.TcpConn): Promise<string> {
+  const address = conn.remoteAddr.hostname;
+  const { state } = await Deno.permissions.query({
+    name: "net",
+    host: address.includes(":") ? `[${address}]` : address,
+  });
+  return state === "granted" ? address : host;
+}
+
+function portOf(reply: Reply): number | undefined {
+  const text = replyText(reply);
+  let port: number | undefined;
+  if (reply.code === 229) {
+    const match = /\((.)\1\1(\d+)\1\)/.exec(text);
+    if (match !== null) port = Number(match[2]);
+  } else if (reply.code === 227) { // Some servers answer EPSV with it too.
+    const match = /\d+,\s*\d+,\s*\d+,\s*\d+,\s*(\d+),\s*(\d+)/.exec(text);
+    if (match !== null) port = Number(match[1]) * 256 + Number(match[2]);
+  }
+  return port !== undefined && port > 0 && port <= 65535 ? port : undefined;
+}
+
+function closeQuietly(conn: Deno.TcpConn): void {
+  try {
+    conn.close();
+  } catch {
+    // The handshake that failed has closed it.
+  }
+}

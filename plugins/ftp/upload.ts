@@ -1,0 +1,205 @@
+/**
+ * Spool to TARGET: the bytes are gathered under a temporary name, their size (and hash, where the server computes one) is
+ * checked, and one rename publishes them. Every step can be found half done and is then gone on with.
+ */
+import {
+  type Call,
+  conflictPath,
+  DriverError,
+  parentOf,
+  type Receipt,
+  temporaryPath,
+  type UploadParams,
+} from "../../lib/driver/mod.ts";
+import { isDone } from "./control.ts";
+import type { Directories } from "./directories.ts";
+import { lookUp } from "./entries.ts";
+import { ReplyError } from "./errors.ts";
+import { formatTime } from "./parse_mlsd.ts";
+import { hashOf, type Proof, proveSame } from "./proof.ts";
+import type { Pool } from "./pool.ts";
+import { publish } from "./publish.ts";
+import { sendFile, settledSize } from "./send.ts";
+import type { Session } from "./session.ts";
+import { ConnectionLost } from "./stream.ts";
+
+/** Names that `onExisting: "rename"` tries. */
+const CONFLICTS_MAX = 1000;
+
+/** Uploads one file; see the contract. */
+export async function upload(
+  pool: Pool,
+  directories: Directories,
+  params: UploadParams,
+  call: Call,
+): Promise<Receipt> {
+  const job = new Upload(directories, params, call, await temporaryPath(params.path, params.sha256));
+  try {
+    return await pool.use(call.signal, (session) => job.run(session));
+  } catch (error) {
+    // The answer to the last byte or to the rename is lost: a new connection can ask how far it came.
+    if (!(error instanceof ConnectionLost) || !job.isSent || call.signal.aborted) throw error;
+    return await pool.use(call.signal, (session) => job.goOn(session, error));
+  }
+}
+
+/** Did it land? The receipt of an upload with these parameters, or `null`. */
+export async function confirm(pool: Pool, params: UploadParams, call: Call): Promise<Receipt | null> {
+  return await pool.use(call.signal, async (session) => {
+    const place = await findPlace(session, params, call);
+    if (place.proof === undefined) await session.enterRoot();
+    return place.proof === undefined ? null : receiptOf(params, place.path, place.proof);
+  });
+}
+
+interface Place {
+  /** The name to publish under, or where the bytes already are. */
+  path: string;
+  /** Present when the same bytes are already there. */
+  proof?: Proof;
+  /** Other bytes are there. */
+  isTaken: boolean;
+}
+
+/** Looks at the final name, and for `rename` at the names after it, as far as they are taken. */
+async function findPlace(session: Session, params: UploadParams, call: Call): Promise<Place> {
+  for (let n = 1; n <= CONFLICTS_MAX; n++) {
+    const path = n === 1 ? params.path : conflictPath(params.path, n);
+    const found = await lookUp(session, path, false);
+    if (found === undefined) return { path, isTaken: false };
+    if (found.kind === "file" && found.sizeBytes === params.sizeBytes) {
+      const proof = await proveSame(session, path, params, call);
+      if (proof !== undefined) return { path, proof, isTaken: true };
+    }
+    if (params.onExisting !== "rename") {
+      if (found.kind === "file") return { path, isTaken: true };
+      throw new DriverError("rejected", `A directory has the name "${path}" on the server`);
+    }
+  }
+  throw new DriverError("rejected", `All of ${CONFLICTS_MAX} names beside "${params.path}" are taken on the server`);
+}
+
+function receiptOf(params: UploadParams, path: string, proof: Proof): Receipt {
+  const receipt: Receipt = { path, sizeBytes: params.sizeBytes, verified: proof };
+  if (proof === "checksum") receipt.checksum = { algorithm: "sha256", value: params.sha256 };
+  return receipt;
+}
+
+class Upload {
+  readonly #directories: Directories;
+  readonly #params: UploadParams;
+  readonly #call: Call;
+  readonly #temporary: string;
+  /** All bytes were written: what is on the server may be whole. */
+  isSent = false;
+
+  constructor(directories: Directories, params: UploadParams, call: Call, temporary: string) {
+    this.#directories = directories;
+    this.#params = params;
+    this.#call = call;
+    this.#temporary = temporary;
+  }
+
+  async run(session: Session): Promise<Receipt> {
+    const place = await this.#place(session);
+    if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
+    await this.#directories.ensure(session, parentOf(this.#params.path));
+    await this.#send(session);
+    return await this.#finish(session, place.path);
+  }
+
+  /** After a lost answer. */
+  async goOn(session: Session, lost: ConnectionLost): Promise<Receipt> {
+    const place = await this.#place(session);
+    if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
+    const sizeBytes = await settledSize(session, this.#temporary, this.#call);
+    if (sizeBytes !== this.#params.sizeBytes) throw lost;
+    return await this.#finish(session, place.path);
+  }
+
+  async #place(session: Session): Promise<Place> {
+    const place = await findPlace(session, this.#params, this.#call);
+    if (place.isTaken && place.proof === undefined && this.#params.onExisting === "fail") {
+      throw new DriverError("rejected", `Other bytes have the name "${place.path}" on the server`);
+    }
+    return place;
+  }
+
+  async #alreadyThere(session: Session, path: string, proof: Proof): Promise<Receipt> {
+    // What an earlier attempt left under the temporary name; mostly there is none.
+    await session.control.command(`DELE ${session.path(this.#temporary)}`);
+    return receiptOf(this.#params, path, proof);
+  }
+
+  async #send(session: Session): Promise<void> {
+    const onSent = () => this.isSent = true;
+    try {
+      await sendFile(session, this.#temporary, this.#params, this.#call, onSent);
+    } catch (error) {
+      if (!(error instanceof ReplyError) || error.isNoSpace || (error.code !== 550 && error.code !== 553)) throw error;
+      // The directory that was made once may be gone: the temporary name itself is one that every server takes.
+      this.#directories.forget(parentOf(this.#params.path));
+      await session.enterRoot();
+      await this.#directories.ensure(session, parentOf(this.#params.path));
+      try {
+        await sendFile(session, this.#temporary, this.#params, this.#call, onSent);
+      } catch (again) {
+        if (!(again instanceof ReplyError) || again.isNoSpace) throw again;
+        throw new DriverError(
+          "denied",
+          `Cannot write into directory "${parentOf(this.#params.path)}": ${again.message}`,
+          {
+            ...(parentOf(this.#params.path) === "" ? {} : { scope: "file" as const }),
+            hint: "Give the user the right to write there on the server",
+          },
+        );
+      }
+    }
+  }
+
+  /** Checks the whole, sets its time, and publishes it. */
+  async #finish(session: Session, path: string): Promise<Receipt> {
+    const { sizeBytes, sha256 } = this.#params;
+    const found = await lookUp(session, this.#temporary, false);
+    if (found?.kind !== "file" || found.sizeBytes !== sizeBytes) {
+      const actual = found?.kind === "file" ? `${found.sizeBytes} bytes` : "nothing";
+      await this.#discard(session);
+      throw new DriverError(
+        "corrupt",
+        `Server holds ${actual} of "${path}" after the upload: expected ${sizeBytes} bytes`,
+      );
+    }
+    const hash = await hashOf(session, this.#temporary, sizeBytes, this.#call);
+    if (hash !== undefined && hash !== sha256) {
+      await this.#discard(session);
+      throw new DriverError(
+        "corrupt",
+        `Server holds other bytes of "${path}": expected SHA-256 ${sha256}, got ${hash}`,
+      );
+    }
+    await this.#setTime(session);
+    // The name may have been taken while the bytes moved.
+    const place = await this.#place(session);
+    if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
+    await publish(session, this.#temporary, place.path, sizeBytes, this.#params.onExisting === "replace");
+    return receiptOf(this.#params, place.path, hash === undefined ? "size" : "checksum");
+  }
+
+  async #discard(session: Session): Promise<void> {
+    await session.control.command(`DELE ${session.path(this.#temporary)}`);
+    this.isSent = false;
+  }
+
+  async #setTime(session: Session): Promise<void> {
+    const { modifiedMs } = this.#params;
+    const { memory } = session.context;
+    if (modifiedMs === undefined || memory.has("noSetTime")) return;
+    const what = `${formatTime(modifiedMs)} ${session.path(this.#temporary)}`;
+    if (session.has("mfmt")) {
+      await session.control.command(`MFMT ${what}`);
+      return;
+    }
+    // vsftpd sets the time by MDTM; others take the whole for a name that does not exist.
+    if (!isDone(await session.control.command(`MDTM ${what}`))) memory.learn("noSetTime");
+  }
+}

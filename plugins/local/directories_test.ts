@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { DirectorySync } from "./directories.ts";
+import { Queues } from "./queues.ts";
+
+Deno.test("sync() lets calls that come meanwhile share the next fsync, and never the running one", async () => {
+  const dir = await Deno.makeTempDir();
+  const directories = new DirectorySync();
+  const first = directories.sync(dir);
+  const second = directories.sync(dir);
+  const third = directories.sync(dir);
+  assert.notEqual(first, second);
+  assert.equal(second, third);
+  await Promise.all([first, second, third]);
+  await directories.sync(dir);
+  await Deno.remove(dir);
+  await assert.rejects(directories.sync(dir), Deno.errors.NotFound);
+});
+
+Deno.test("run() lets work of one name run one after another, also after a failure", async () => {
+  const queues = new Queues();
+  const order: string[] = [];
+  const work = (name: string, fails = false) => async () => {
+    order.push(`${name} starts`);
+    await Promise.resolve();
+    order.push(`${name} ends`);
+    if (fails) throw new Error(name);
+  };
+  const runs = await Promise.allSettled([
+    queues.run("a", work("1", true)),
+    queues.run("a", work("2")),
+    queues.run("a", work("3")),
+  ]);
+  assert.deepEqual(runs.map((run) => run.status), ["rejected", "fulfilled", "fulfilled"]);
+  assert.deepEqual(order, ["1 starts", "1 ends", "2 starts", "2 ends", "3 starts", "3 ends"]);
+});

@@ -1,0 +1,75 @@
+/** What a terminal gets: the live lines of `sync`, drawn by the real program in a pseudo-terminal. */
+import assert from "node:assert/strict";
+import { testNeeding } from "../support/needs.ts";
+import { inTempDir, localJob } from "./support.ts";
+
+const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
+
+/** Runs `filesync args` in a terminal of 60 × 20 and returns everything that was written to it. */
+async function inTerminal(dir: string, args: string, env: Record<string, string> = {}): Promise<string> {
+  const command = `stty cols 60 rows 20; "${Deno.execPath()}" run -A --no-prompt --quiet "${MAIN}" ${args}`;
+  const { stdout } = await new Deno.Command("script", {
+    args: ["-qec", command, "/dev/null"],
+    cwd: dir,
+    env: { TERM: "xterm-256color", LC_ALL: "C.UTF-8", NO_COLOR: "", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+const WRAP_OFF = "\x1b[?7l";
+
+testNeeding("script", "sync draws live lines on a terminal, in place, and leaves a clean screen", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir, { limits: { download: "200KiB/s" } });
+    const name = `${"long name 日本 ".repeat(6)}.bin`;
+    await Deno.writeFile(`${dir}/in/${name}`, new Uint8Array(800_000));
+    const startedMs = performance.now();
+    const text = await inTerminal(dir, "sync --once");
+    const seconds = (performance.now() - startedMs) / 1000;
+    const frames = text.split(WRAP_OFF).slice(1).map((part) => part.slice(0, part.indexOf("\x1b[?7h")));
+    assert.match(frames.join(""), /↓ long name … 日本 \.bin {2,}\d+\/781 KiB {2,}\d+ KiB\/s {2,}0:0\d/);
+    assert.match(frames.join(""), /1 found · /);
+    // Log lines come between frames, so there may be a few more than eight a second.
+    assert.ok(frames.length > 4 && frames.length < seconds * 8 + 8, `${frames.length} frames in ${seconds} s`);
+    assert.equal(frames.at(-1), "\x1b[J", "the last frame takes the live lines away");
+    assert.match(text, /1 file delivered \(781 KiB\) in \S+ s\r\n$/);
+    assert.ok(!text.includes("\x1b[?25"), "the cursor is never hidden");
+  });
+});
+
+testNeeding("script", "sync lets no name of a file act on the terminal", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir);
+    await Deno.writeTextFile(`${dir}/in/evil\x1b]0;title\x07\x1b[31m\u009b31m\u202e.txt`, "x");
+    for (const args of ["sync --dry-run", "sync --once -v", "status", "ls logs.source"]) {
+      const text = await inTerminal(dir, args);
+      assert.match(text, /evil\\x1b\]0;title\\x07/, args);
+      // deno-lint-ignore no-control-regex
+      const rest = text.replace(/\x1b\[(\?7[lh]|K|J|\d+A|[0-9;]*m)|[\r\n]/g, "");
+      // deno-lint-ignore no-control-regex
+      assert.doesNotMatch(rest, /[\x00-\x1f\x7f-\x9f\u202e]/, args);
+    }
+  });
+});
+
+testNeeding("script", "sync draws nothing where it was told not to, and colours nothing under NO_COLOR", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir);
+    await Deno.remove(`${dir}/in`);
+    await Deno.mkdir(`${dir}/in`);
+    await Deno.writeTextFile(`${dir}/in/line\nbreak`, "x");
+    const colours = await inTerminal(dir, "sync --once");
+    assert.ok(colours.includes("\x1b[33mwarning\x1b[0m logs: Parked"), colours);
+    await Deno.remove(`${dir}/temp`, { recursive: true });
+    const plain = await inTerminal(dir, "sync --once --no-progress", { NO_COLOR: "1" });
+    assert.match(plain, /warning logs: Parked/);
+    assert.ok(!plain.includes("\x1b"), JSON.stringify(plain));
+    const dumb = await inTerminal(dir, "sync --once", { TERM: "dumb" });
+    assert.ok(!dumb.includes("\x1b"), JSON.stringify(dumb));
+    const json = await inTerminal(dir, "sync --once --json");
+    assert.ok(!json.includes("\x1b"), "events on the screen are not torn apart by live lines");
+  });
+});
