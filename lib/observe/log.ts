@@ -5,7 +5,6 @@
 import { dirname } from "node:path";
 import type { LogRecord, Sink } from "@logtape/logtape";
 import type { LogLevel } from "../driver/mod.ts";
-
 import { visible } from "./visible.ts";
 import { writeAllSync } from "./write_all.ts";
 

@@ -109,8 +109,15 @@ const HOLE_BYTES_MIN = 64 * 1024;
 
 /** Whether `bytes` are so many zeros that a hole is worth it. Data that is none is told by its first bytes. */
 export function isZero(bytes: Uint8Array): boolean {
-  if (bytes.length < HOLE_BYTES_MIN) return false;
-  for (let at = 0; at < bytes.length; at++) {
+  // Bytes one by one would be ten times slower; what is not aligned is written instead, which is right as well.
+  if (bytes.length < HOLE_BYTES_MIN || bytes.byteOffset % 4 !== 0) return false;
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  const end = words.length & ~7;
+  for (let at = 0; at < end; at += 8) {
+    const first = words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!;
+    if ((first | words[at + 4]! | words[at + 5]! | words[at + 6]! | words[at + 7]!) !== 0) return false;
+  }
+  for (let at = end * 4; at < bytes.length; at++) {
     if (bytes[at] !== 0) return false;
   }
   return true;

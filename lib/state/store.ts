@@ -16,6 +16,12 @@ const MIGRATIONS: readonly string[] = [journey];
 /** How long a reader waits for a writer of another process, milliseconds. */
 const BUSY_MS = 5000;
 
+/**
+ * How long a transaction stays open for others to share its fsync, milliseconds. With small files several downloads and
+ * uploads end in this time; alone, a file is delayed by a few of them.
+ */
+const LINGER_MS = 2;
+
 export interface StoreOptions {
   /** Open for looking only: no lock, no migration. The file must exist. */
   readOnly?: boolean;
@@ -147,8 +153,7 @@ export class Store {
     if (this.#open) return;
     this.#guard(() => this.#db.exec("BEGIN IMMEDIATE"));
     this.#open = true;
-    // A macrotask later: everything that finishes in this turn of the event loop shares the fsync.
-    this.#timer = setTimeout(() => this.#flushQuietly(), 0);
+    this.#timer = setTimeout(() => this.#flushQuietly(), LINGER_MS);
   }
 
   #flushQuietly(): void {

@@ -160,6 +160,11 @@ export class FtpDriver implements Driver {
     await this.#pool?.close();
   }
 
+  /** Resolves when no connection is being made in the background; for tests. */
+  async settled(): Promise<void> {
+    await this.#pool?.settled();
+  }
+
   /** Runs `work`; its failure gets the contract's code and the name of what was wanted. */
   async #do<T>(action: string, call: Call, work: (pool: Pool) => Promise<T>): Promise<T> {
     const pool = this.#pool;

@@ -51,9 +51,14 @@ export function isTooMany(reply: Reply): boolean {
  * @param action what could not be done, such as `download "a.ulg" from "drone1"`
  */
 export function toDriverError(error: unknown, action: string): DriverError {
-  if (error instanceof DriverError) return error;
+  if (error instanceof DriverError) {
+    if (error.message.startsWith("Cannot ")) return error;
+    const words = error.message.charAt(0).toLowerCase() + error.message.slice(1);
+    return new DriverError(error.code, `Cannot ${action}: ${words}`, { ...error.details, cause: error });
+  }
   const { code, details } = classify(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  const message = text.charAt(0).toLowerCase() + text.slice(1);
   return new DriverError(code, `Cannot ${action}: ${message}`, { ...details, cause: error });
 }
 

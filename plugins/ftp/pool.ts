@@ -82,6 +82,11 @@ export class Pool {
     this.#growing = this.#growOne().finally(() => this.#growing = undefined);
   }
 
+  /** Resolves when no connection is being made in the background. */
+  async settled(): Promise<void> {
+    await this.#growing;
+  }
+
   /** Says goodbye on every idle connection and ends every busy one. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -1,6 +1,6 @@
 /** Moves the bytes of an upload to its temporary name, from where an interrupted one stopped. */
 import { type Call, DriverError } from "../../lib/driver/mod.ts";
-import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
+import { REPLY_TIMEOUT_MS } from "./control.ts";
 import { CHUNK_BYTES, Transfer } from "./data.ts";
 import { lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";

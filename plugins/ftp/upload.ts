@@ -178,11 +178,15 @@ class Upload {
       );
     }
     await this.#setTime(session);
-    // The name may have been taken while the bytes moved.
-    const place = await this.#place(session);
-    if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
-    await publish(session, this.#temporary, place.path, sizeBytes, this.#params.onExisting === "replace");
-    return receiptOf(this.#params, place.path, hash === undefined ? "size" : "checksum");
+    const replaces = this.#params.onExisting === "replace";
+    if (!replaces) {
+      // The name may have been taken while the bytes moved.
+      const place = await this.#place(session);
+      if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
+      path = place.path;
+    }
+    await publish(session, this.#temporary, path, sizeBytes, replaces);
+    return receiptOf(this.#params, path, hash === undefined ? "size" : "checksum");
   }
 
   async #discard(session: Session): Promise<void> {

@@ -3,7 +3,7 @@
  * temporary file holds is computed on the way, so that what gets published is proven.
  */
 import { type Call, DriverError, type UploadParams } from "../../lib/driver/mod.ts";
-import { append, BLOCK_BYTES, borrow, giveBack, Pace, pump, readFull } from "./copy.ts";
+import { append, BLOCK_BYTES, borrow, giveBack, isEqual, Pace, pump, readFull } from "./copy.ts";
 import { type Hash, newHash } from "./hash.ts";
 import { isAbsent, osCode } from "./os_errors.ts";
 
@@ -100,13 +100,6 @@ async function compare(spool: Deno.FsFile, file: Deno.FsFile, hash: Hash, call: 
     giveBack(ours);
     giveBack(theirs);
   }
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  for (let at = 0; at < a.length; at++) {
-    if (a[at] !== b[at]) return false;
-  }
-  return true;
 }
 
 function keepTime(file: Deno.FsFile, modifiedMs: number): void {

@@ -279,13 +279,15 @@ for (const [what, fault, command] of [["that reads nothing", "", "./mute.sh"], [
     }).spawn();
     const reader = host.stdout.getReader();
     const { value } = await reader.read();
-    const pid = Number(new TextDecoder().decode(value).split(" ")[0]);
+    const [first, dir = ""] = new TextDecoder().decode(value).trim().split(" ");
+    const pid = Number(first);
     assert(isAlive(pid));
     host.kill("SIGKILL");
     await host.status;
     await untilDead(pid);
     await reader.cancel();
     killGroup(pid);
+    await Deno.remove(dir, { recursive: true });
   });
 }
 

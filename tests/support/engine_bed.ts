@@ -25,6 +25,9 @@ export interface BedOptions {
   access?: (name: string, device: FakeDevice) => DeviceAccess;
 }
 
+/** A bed that waits so long hangs, milliseconds. */
+const HANGS_MS = 30_000;
+
 /** A log that keeps its lines. */
 export function keptLog(lines: string[] = []): Log & { lines: string[] } {
   const write = (level: string) => (message: string) => void lines.push(`${level}: ${message}`);
@@ -50,6 +53,8 @@ export class Bed implements AsyncDisposable {
   readonly #options: BedOptions;
   #abort = new AbortController();
   #running: Promise<unknown> | undefined;
+  #uploads = true;
+  #downloads = true;
   readonly #ownsDir: boolean;
 
   constructor(options: BedOptions = {}) {
@@ -134,9 +139,11 @@ export class Bed implements AsyncDisposable {
   /** Starts the stations. */
   start(stations: { download?: boolean; upload?: boolean } = {}): void {
     const { signal } = this.#abort;
+    this.#downloads = stations.download !== false;
+    this.#uploads = stations.upload !== false;
     this.#running = Promise.all([
-      stations.download === false ? undefined : this.downloader.run(signal),
-      ...(stations.upload === false ? [] : this.uploaders.map((uploader) => uploader.run(signal))),
+      this.#downloads ? this.downloader.run(signal) : undefined,
+      ...(this.#uploads ? this.uploaders.map((uploader) => uploader.run(signal)) : []),
     ]);
     this.#running.catch(() => {});
   }
@@ -152,16 +159,19 @@ export class Bed implements AsyncDisposable {
     }
   }
 
-  /** Waits until `holds`, looking at every turn of the event loop; the test's own timeout bounds it. */
+  /** Waits until `holds`, looking at every turn of the event loop; a bed that hangs fails instead. */
   async until(holds: () => boolean): Promise<void> {
-    while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
+    for (const endMs = performance.now() + HANGS_MS; !holds();) {
+      if (performance.now() > endMs) throw new Error(`Nothing came of it: ${this.log.lines.slice(-5).join("; ")}`);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   /** Waits until nothing is under way and nothing could start. */
   async quiet(): Promise<void> {
     const isIdle = () =>
-      this.downloader.active === 0 && !this.downloader.hasWork() &&
-      this.uploaders.every((uploader) => uploader.active === 0 && !uploader.hasWork());
+      this.downloader.active === 0 && !(this.#downloads && this.downloader.hasWork()) &&
+      this.uploaders.every((uploader) => uploader.active === 0 && !(this.#uploads && uploader.hasWork()));
     await this.until(isIdle);
   }
 

@@ -96,7 +96,9 @@ export class FakeDevice implements DeviceClient {
 
   /** Calls of one method. */
   count(method: FakeCall["method"], path?: string): number {
-    return this.calls.filter((call) => path === undefined ? call.startsWith(`${method} `) : call === `${method} ${path}`)
+    return this.calls.filter((call) =>
+      path === undefined ? call.startsWith(`${method} `) : call === `${method} ${path}`
+    )
       .length;
   }
 
@@ -175,7 +177,9 @@ export class FakeDevice implements DeviceClient {
       const holder = this.files.get(path);
       if (holder !== undefined && sha256(holder.bytes) !== params.sha256) {
         if (params.onExisting === "fail") throw new DriverError("rejected", `"${path}" exists`);
-        if (params.onExisting === "rename") for (let n = 2; this.files.has(path); n++) path = conflictPath(params.path, n);
+        if (params.onExisting === "rename") {
+          for (let n = 2; this.files.has(path); n++) path = conflictPath(params.path, n);
+        }
       }
       this.files.set(path, { bytes });
       options.onProgress?.({ doneBytes: bytes.length });

@@ -1,4 +1,4 @@
-/** A host with one device, for tests that kill the host. Prints the plugin's pid when the plugin runs. */
+/** A host with one device, for tests that kill the host. Prints the plugin's pid and the directory that is left behind. */
 import { openBad } from "./open.ts";
 
 const [fault = "", ...command] = Deno.args;
@@ -8,5 +8,5 @@ const starting = bad.device.capabilities();
 starting.catch(() => {});
 while (bad.device.pid === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
 if (command.length === 0) await starting;
-console.log(bad.device.pid, bad.device.deviceId ?? "");
+console.log(bad.device.pid, bad.dir);
 await new Promise((resolve) => setTimeout(resolve, 60_000));

@@ -1,0 +1,371 @@
+/** The `ftp` driver against real servers: listings, transfers, publishing, refusals. */
+import assert from "node:assert/strict";
+import { DriverError, temporaryPath, type UploadParams } from "../../lib/driver/mod.ts";
+import { FtpDriver } from "../../plugins/ftp/driver.ts";
+import manifest from "../../plugins/ftp/filesync-plugin.json" with { type: "json" };
+import { directCall, type OpenDriver, openDriver } from "../support/direct_call.ts";
+import {
+  FTP_SERVER_KINDS,
+  type FtpServer,
+  type FtpServerKind,
+  type FtpServerOptions,
+  hasFtpServer,
+  startFtpServer,
+} from "../support/ftp_servers.ts";
+import { testNeeding } from "../support/needs.ts";
+
+interface Bed extends OpenDriver<FtpDriver> {
+  root: string;
+  local: string;
+  server: FtpServer;
+  write(path: string, bytes: Uint8Array | string): Promise<void>;
+  read(path: string): Promise<Uint8Array>;
+  uploadOf(path: string, bytes: Uint8Array, more?: Partial<UploadParams>): Promise<UploadParams>;
+}
+
+async function withServer(
+  kind: FtpServerKind,
+  run: (bed: Bed) => Promise<void>,
+  { args = {}, ...options }: Partial<FtpServerOptions> & { args?: Record<string, unknown> } = {},
+): Promise<void> {
+  const root = await Deno.makeTempDir({ prefix: "filesync-ftp-root-" });
+  await Deno.chmod(root, 0o777);
+  const local = await Deno.makeTempDir({ prefix: "filesync-ftp-local-" });
+  const server = await startFtpServer(kind, { root, ...options });
+  const { host, port, user, passwd } = server;
+  const opened = await openDriver(new FtpDriver(), manifest, { host, port, user, passwd, ...args });
+  let count = 0;
+  const bed: Bed = {
+    ...opened,
+    root,
+    local,
+    server,
+    async write(path, bytes) {
+      const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+      await Deno.mkdir(`${root}/${parent}`, { recursive: true });
+      await Deno.writeFile(`${root}/${path}`, typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes);
+      await Deno.chmod(`${root}/${path}`, 0o666);
+    },
+    read: (path) => Deno.readFile(`${root}/${path}`),
+    async uploadOf(path, bytes, more = {}) {
+      const spoolFile = `${local}/spool-${count++}`;
+      await Deno.writeFile(spoolFile, bytes);
+      const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes)));
+      return { spoolFile, path, sizeBytes: bytes.length, sha256: hash.toHex(), onExisting: "rename", ...more };
+    },
+  };
+  try {
+    await run(bed);
+  } finally {
+    await opened.close();
+    await server.stop();
+    await Deno.remove(root, { recursive: true });
+    await Deno.remove(local, { recursive: true });
+  }
+}
+
+function randomBytes(count: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(count);
+  for (let at = 0; at < count; at += 65536) crypto.getRandomValues(bytes.subarray(at, Math.min(count, at + 65536)));
+  return bytes;
+}
+
+async function rejectsWith(code: string, run: () => Promise<unknown>): Promise<DriverError> {
+  let caught: unknown;
+  try {
+    await run();
+  } catch (error) {
+    caught = error;
+  }
+  assert.ok(caught instanceof DriverError, `expected a DriverError ${code}, got ${caught}`);
+  assert.equal(caught.code, code, caught.message);
+  return caught;
+}
+
+function names(bed: Bed): string[] {
+  return [...Deno.readDirSync(bed.root)].map(({ name }) => name).sort();
+}
+
+const ODD_NAMES = [
+  "a b.txt",
+  " leading.txt",
+  'quote".txt',
+  "it's.txt",
+  "grüße-日本.txt",
+  "-rf",
+  "--help",
+  "star*.txt",
+  "[x].txt",
+  "~tilde",
+  "a;b.txt",
+  "100%.txt",
+  "back\\slash",
+  ".hidden",
+  "n".repeat(255),
+];
+
+for (const kind of FTP_SERVER_KINDS) {
+  const test = (name: string, run: () => Promise<void>) =>
+    testNeeding(kind, `${kind}: ${name}`, run, hasFtpServer(kind));
+
+  test("list() gives every name once, with size and time, also odd ones, and they can be downloaded", () =>
+    withServer(kind, async (bed) => {
+      for (const name of ODD_NAMES) await bed.write(`odd dir/${name}`, `bytes of ${name}`);
+      await bed.write("odd dir/deep/[er]/empty", "");
+      const modified = new Date(Date.UTC(2025, 1, 3, 4, 5, 6));
+      await Deno.utime(`${bed.root}/odd dir/a b.txt`, modified, modified);
+      const call = directCall();
+      await bed.driver.list({ directory: "odd dir" }, call);
+      const paths = call.listed.map(({ path }) => path).sort();
+      assert.deepEqual(paths, [...ODD_NAMES, "deep"].map((name) => `odd dir/${name}`).sort());
+      const spaced = call.listed.find(({ path }) => path === "odd dir/a b.txt");
+      assert.deepEqual(spaced, {
+        path: "odd dir/a b.txt",
+        kind: "file",
+        sizeBytes: 16,
+        modifiedMs: modified.getTime(),
+      });
+      assert.equal(call.listed.find(({ path }) => path === "odd dir/deep")?.kind, "directory");
+      const deeper = directCall();
+      await bed.driver.list({ directory: "odd dir/deep/[er]" }, deeper);
+      assert.equal(deeper.listed[0]?.path, "odd dir/deep/[er]/empty");
+      assert.equal(deeper.listed[0]?.sizeBytes, 0);
+      for (const entry of [...call.listed, ...deeper.listed].filter(({ kind }) => kind === "file")) {
+        const spoolFile = `${bed.local}/one`;
+        await Deno.writeFile(spoolFile, new Uint8Array());
+        const { path, kind: _, ...expect } = entry;
+        const result = await bed.driver.download({ path, spoolFile, offsetBytes: 0, expect }, directCall());
+        assert.equal(result.sizeBytes, entry.sizeBytes, path);
+        assert.deepEqual(await Deno.readFile(spoolFile), await bed.read(path), path);
+      }
+    }));
+
+  test("list() gives 2,500 names of one directory in batches of at most 1,000", () =>
+    withServer(kind, async (bed) => {
+      for (let n = 0; n < 2500; n++) await bed.write(`many/log_${n}.ulg`, "x");
+      const call = directCall();
+      await bed.driver.list({ directory: "many" }, call);
+      assert.equal(new Set(call.listed.map(({ path }) => path)).size, 2500);
+      assert.ok(call.listed.every(({ modifiedMs }) => modifiedMs !== undefined));
+      assert.ok(call.batches.every((count) => count <= 1000), String(call.batches));
+      assert.deepEqual([...Deno.readDirSync(bed.stateDir)].filter(({ name }) => name.startsWith("listing-")), []);
+    }));
+
+  test("list() of a directory that is not there is not_found, stat() tells file, directory and nothing", () =>
+    withServer(kind, async (bed) => {
+      await bed.write("d/a.ulg", "abc");
+      await rejectsWith("not_found", () => bed.driver.list({ directory: "nothing" }, directCall()));
+      assert.equal((await bed.driver.stat({ path: "" }, directCall())).kind, "directory");
+      assert.equal((await bed.driver.stat({ path: "d" }, directCall())).kind, "directory");
+      assert.equal((await bed.driver.stat({ path: "d/a.ulg" }, directCall())).sizeBytes, 3);
+      await rejectsWith("not_found", () => bed.driver.stat({ path: "d/b.ulg" }, directCall()));
+    }));
+
+  test("download() goes on from any offset and compares the overlap", () =>
+    withServer(kind, async (bed) => {
+      const bytes = randomBytes(700_001);
+      await bed.write("big.bin", bytes);
+      const { path, kind: _, ...expect } = await bed.driver.stat({ path: "big.bin" }, directCall());
+      const spoolFile = `${bed.local}/big`;
+      for (const offsetBytes of [0, 1, 65_535, 65_536, 300_000, 700_000, 700_001]) {
+        await Deno.writeFile(spoolFile, bytes.subarray(0, offsetBytes));
+        const call = directCall();
+        const result = await bed.driver.download({ path, spoolFile, offsetBytes, expect }, call);
+        assert.equal(result.sizeBytes, bytes.length);
+        assert.deepEqual(result.fingerprint, expect);
+        assert.deepEqual(await Deno.readFile(spoolFile), bytes, `from ${offsetBytes}`);
+        assert.ok(call.progressed[0]! >= offsetBytes - 65_536);
+      }
+      const other = bytes.slice(0, 300_000);
+      other[299_999]! ^= 1;
+      await Deno.writeFile(spoolFile, other);
+      await rejectsWith("corrupt", () =>
+        bed.driver.download({ path, spoolFile, offsetBytes: 300_000, expect }, directCall()));
+      await rejectsWith("changed", () =>
+        bed.driver.download({ path, spoolFile, offsetBytes: 0, expect: { ...expect, sizeBytes: 5 } }, directCall()));
+      await rejectsWith("not_found", () =>
+        bed.driver.download({ path: "gone.bin", spoolFile, offsetBytes: 0, expect: {} }, directCall()));
+      // The connection is still good for the next file.
+      await Deno.writeFile(spoolFile, new Uint8Array());
+      await bed.driver.download({ path, spoolFile, offsetBytes: 0, expect }, directCall());
+    }));
+
+  test("download() that is cancelled stops, keeps a true prefix and is gone on with", () =>
+    withServer(kind, async (bed) => {
+      const bytes = randomBytes(6_000_000);
+      await bed.write("big.bin", bytes);
+      const { path, kind: _, ...expect } = await bed.driver.stat({ path: "big.bin" }, directCall());
+      const spoolFile = `${bed.local}/big`;
+      await Deno.writeFile(spoolFile, new Uint8Array());
+      const call = directCall((doneBytes) => doneBytes > 1_000_000 ? call.abort() : undefined);
+      await rejectsWith("cancelled", () => bed.driver.download({ path, spoolFile, offsetBytes: 0, expect }, call));
+      const held = await Deno.readFile(spoolFile);
+      assert.ok(held.length > 1_000_000 && held.length < bytes.length);
+      assert.deepEqual(held, bytes.subarray(0, held.length));
+      await bed.driver.download({ path, spoolFile, offsetBytes: held.length, expect }, directCall());
+      assert.deepEqual(await Deno.readFile(spoolFile), bytes);
+    }));
+
+  test("upload() makes directories, keeps the time, publishes by one rename, and is confirmed", () =>
+    withServer(kind, async (bed) => {
+      const bytes = randomBytes(400_000);
+      const modifiedMs = Date.UTC(2024, 5, 7, 8, 9, 10);
+      const params = await bed.uploadOf("new dir/déep/[x]/log 1.ulg", bytes, { modifiedMs });
+      assert.equal(await bed.driver.confirm(params, directCall()), null);
+      const receipt = await bed.driver.upload(params, directCall());
+      assert.deepEqual(receipt, { path: params.path, sizeBytes: bytes.length, verified: "size" });
+      assert.deepEqual(await bed.read(params.path), bytes);
+      assert.equal((await Deno.stat(`${bed.root}/${params.path}`)).mtime?.getTime(), modifiedMs);
+      assert.equal([...Deno.readDirSync(`${bed.root}/new dir/déep/[x]`)].length, 1);
+      assert.deepEqual(await bed.driver.confirm(params, directCall()), receipt);
+      // The same upload twice leaves one file.
+      assert.deepEqual(await bed.driver.upload(params, directCall()), receipt);
+      assert.equal([...Deno.readDirSync(`${bed.root}/new dir/déep/[x]`)].length, 1);
+      const empty = await bed.uploadOf("empty.ulg", new Uint8Array());
+      assert.equal((await bed.driver.upload(empty, directCall())).sizeBytes, 0);
+      assert.equal((await bed.read("empty.ulg")).length, 0);
+      for (const name of ODD_NAMES) {
+        const odd = await bed.uploadOf(`odd/${name}`, new TextEncoder().encode(name));
+        assert.equal((await bed.driver.upload(odd, directCall())).path, odd.path);
+        assert.deepEqual(await bed.read(odd.path), new TextEncoder().encode(name));
+      }
+    }));
+
+  test("upload() goes on from what is under the temporary name, and never glues other bytes", () =>
+    withServer(kind, async (bed) => {
+      const bytes = randomBytes(900_000);
+      for (const heldBytes of [1, 65_536, 500_000, 900_000]) {
+        const params = await bed.uploadOf(`resumed-${heldBytes}.bin`, bytes);
+        await bed.write(await temporaryPath(params.path, params.sha256), bytes.subarray(0, heldBytes));
+        if (kind === "pure-ftpd") {
+          await Deno.chown(`${bed.root}/${await temporaryPath(params.path, params.sha256)}`, 1, 1);
+        }
+        const call = directCall();
+        await bed.driver.upload(params, call);
+        assert.deepEqual(await bed.read(params.path), bytes, `after ${heldBytes}`);
+        assert.ok(call.progressed.every((doneBytes) => doneBytes >= heldBytes), `${heldBytes}: ${call.progressed}`);
+      }
+      for (const held of [randomBytes(300_000), randomBytes(1_200_000)]) {
+        const params = await bed.uploadOf(`other-${held.length}.bin`, bytes);
+        await bed.write(await temporaryPath(params.path, params.sha256), held);
+        if (kind === "pure-ftpd") {
+          await Deno.chown(`${bed.root}/${await temporaryPath(params.path, params.sha256)}`, 1, 1);
+        }
+        await bed.driver.upload(params, directCall());
+        assert.deepEqual(await bed.read(params.path), bytes);
+      }
+      assert.ok(names(bed).every((name) => !name.endsWith(".part")), String(names(bed)));
+    }));
+
+  test("upload() over other bytes replaces, renames or refuses, as told", () =>
+    withServer(kind, async (bed) => {
+      const bytes = randomBytes(1000);
+      const own = async (name: string) => {
+        if (kind === "pure-ftpd") await Deno.chown(`${bed.root}/${name}`, 1, 1);
+      };
+      await bed.write("a.ulg", "other");
+      await own("a.ulg");
+      const fail = await bed.uploadOf("a.ulg", bytes, { onExisting: "fail" });
+      await rejectsWith("rejected", () => bed.driver.upload(fail, directCall()));
+      assert.deepEqual(names(bed), ["a.ulg"]);
+      const rename = await bed.uploadOf("a.ulg", bytes);
+      assert.equal((await bed.driver.upload(rename, directCall())).path, "a~2.ulg");
+      assert.equal((await bed.driver.upload(rename, directCall())).path, "a~2.ulg");
+      assert.equal((await bed.driver.confirm(rename, directCall()))?.path, "a~2.ulg");
+      // As long, yet other bytes.
+      const third = await bed.uploadOf("a.ulg", randomBytes(1000));
+      assert.equal(await bed.driver.confirm(third, directCall()), null);
+      assert.equal((await bed.driver.upload(third, directCall())).path, "a~3.ulg");
+      const replace = await bed.uploadOf("a.ulg", bytes, { onExisting: "replace" });
+      assert.equal((await bed.driver.upload(replace, directCall())).path, "a.ulg");
+      assert.deepEqual(await bed.read("a.ulg"), bytes);
+      assert.deepEqual(names(bed), ["a.ulg", "a~2.ulg", "a~3.ulg"]);
+    }));
+
+  test("remove() deletes what is expected, refuses what changed, and is content with what is gone", () =>
+    withServer(kind, async (bed) => {
+      await bed.write("a.ulg", "abc");
+      if (kind === "pure-ftpd") await Deno.chown(`${bed.root}/a.ulg`, 1, 1);
+      const { path, kind: _, ...expect } = await bed.driver.stat({ path: "a.ulg" }, directCall());
+      await rejectsWith(
+        "changed",
+        () => bed.driver.remove({ path, expect: { ...expect, sizeBytes: 4 } }, directCall()),
+      );
+      await bed.driver.remove({ path, expect }, directCall());
+      assert.deepEqual(names(bed), []);
+      await bed.driver.remove({ path, expect }, directCall());
+    }));
+
+  test("check() finds everything in order and leaves nothing behind", () =>
+    withServer(kind, async (bed) => {
+      const { host, port, user, passwd } = bed.server;
+      const target = await openDriver(new FtpDriver(), manifest, { host, port, user, passwd }, "target");
+      const findings = await target.driver.check(directCall());
+      await target.close();
+      assert.deepEqual(findings.filter(({ ok }) => !ok), []);
+      assert.ok(findings.some(({ name }) => name === "write"));
+      assert.deepEqual(names(bed), []);
+    }));
+
+  test("a wrong password is denied and an absent root or server unavailable", () =>
+    withServer(kind, async (bed) => {
+      const { host, port, user, passwd } = bed.server;
+      for (
+        const [args, code] of [
+          [{ host, port, user, passwd: "wrong" }, "denied"],
+          [{ host, port, user, passwd, dir: "not/there" }, "unavailable"],
+          [{ host, port: 1, user, passwd }, "unavailable"],
+          [{ host: "no-such-name.invalid", port, user, passwd }, "unavailable"],
+        ] as const
+      ) {
+        const opened = await openDriver(new FtpDriver(), manifest, args);
+        await rejectsWith(code, () => opened.driver.stat({ path: "" }, directCall()));
+        await rejectsWith(code, () => opened.driver.list({ directory: "" }, directCall()));
+        const [finding] = await opened.driver.check(directCall());
+        assert.equal(finding?.ok, false);
+        await opened.close();
+      }
+    }));
+
+  test("a relative and an absolute root hold the same files", () =>
+    withServer(kind, async (bed) => {
+      await bed.write("sub dir/in/a.ulg", "abc");
+      const { host, port, user, passwd } = bed.server;
+      const absolute = kind === "proftpd" ? `${bed.root}/sub dir/in` : "/sub dir/in";
+      for (const dir of ["sub dir/in", "sub dir/in/", absolute]) {
+        const opened = await openDriver(new FtpDriver(), manifest, { host, port, user, passwd, dir });
+        const call = directCall();
+        await opened.driver.list({ directory: "" }, call);
+        assert.deepEqual(call.listed.map(({ path }) => path), ["a.ulg"]);
+        assert.equal((await opened.driver.stat({ path: "a.ulg" }, directCall())).sizeBytes, 3);
+        await opened.close();
+      }
+    }));
+
+  test("no control character reaches the server", () =>
+    withServer(kind, async (bed) => {
+      await bed.write("victim", "abc");
+      for (const path of ["a\r\nDELE victim", "a\nDELE victim", "a\0b", "x/../victim", "/victim"]) {
+        await rejectsWith("not_found", () => bed.driver.stat({ path }, directCall()));
+        await rejectsWith("not_found", () => bed.driver.list({ directory: path }, directCall()));
+        const params = await bed.uploadOf(path, randomBytes(3));
+        await rejectsWith("rejected", () => bed.driver.upload(params, directCall()));
+        await assert.rejects(bed.driver.remove({ path, expect: {} }, directCall()));
+      }
+      assert.deepEqual(names(bed), ["victim"]);
+    }));
+
+  test("connections grow while the server takes them, step back when it refuses, and that is remembered", () =>
+    withServer(kind, async (bed) => {
+      const files = await Promise.all([1, 2, 3, 4, 5, 6].map((n) => bed.uploadOf(`f${n}`, randomBytes(50_000))));
+      for (const params of files) {
+        await bed.driver.upload(params, directCall());
+        await bed.driver.settled();
+      }
+      assert.deepEqual(bed.states.map(({ callsMax }) => callsMax), [2]);
+      // More calls than connections wait for their turn.
+      await Promise.all(files.map((params) => bed.driver.confirm(params, directCall())));
+      const remembered = JSON.parse(await Deno.readTextFile(`${bed.stateDir}/ftp.json`));
+      assert.equal(remembered.connectionsMax, 2);
+    }, { maxPerHost: 2 }));
+}
