@@ -42,7 +42,7 @@ async function print(context: Context, request: PlanRequest): Promise<number> {
       bytes += file.sizeBytes ?? 0;
     }
     if (json) {
-      if (!context.printJson({ schema: 1, event: "planned", ...file })) return 0;
+      if (!context.printJson({ schema: 1, event: "found", ...file })) return 0;
       continue;
     }
     const size = file.sizeBytes === undefined ? "-" : formatBytes(file.sizeBytes);

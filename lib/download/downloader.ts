@@ -2,7 +2,7 @@
  * The downloader: SOURCE → SPOOL. Takes found files in order, reserves room, lets the driver append to a partial, proves
  * and publishes it in the spool, and only then says `spooled`.
  */
-import { asDriverError, Bell, type DeviceAccess, DriverError, type Turn } from "../driver/mod.ts";
+import { asDriverError, Bell, type DeviceAccess, DriverError, SharedLimit, type Turn } from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
 import { isNoSpace, type Reservation, type Spool, SpoolError, statSpoolFile } from "../spool/mod.ts";
 import {
@@ -48,11 +48,13 @@ export class Downloader {
   #queue: QueuedFile[] = [];
   readonly #underWay = new Set<Promise<void>>();
   readonly #claimed = new Set<number>();
+  readonly #limit: SharedLimit;
   #sourceId: number | undefined;
   #waitsForRoom = false;
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
+    this.#limit = new SharedLimit(options.bytesPerSecond);
   }
 
   /** Downloads under way. */
@@ -177,7 +179,7 @@ export class Downloader {
     const { job, events, onSpooled, spool, deviceDir } = this.#options;
     const outcome: FetchOutcome = { heldBytes: 0, resentBytes: 0 };
     try {
-      const facts = await fetchToSpool(file, turn, { ...this.#options, signal, outcome, active: () => this.active });
+      const facts = await fetchToSpool(file, turn, { ...this.#options, signal, outcome, limit: this.#limit });
       reservation.end(facts.sizeBytes);
       events.emit({
         event: "downloaded",

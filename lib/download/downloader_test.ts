@@ -190,10 +190,13 @@ Deno.test("Downloader.run() refuses a symlink in place of a partial and leaves w
   await bed.list();
   const victim = join(bed.dir, "victim");
   Deno.writeTextFileSync(victim, "precious");
-  Deno.symlinkSync(victim, bed.spool.partialPath(bed.deviceDir, bed.file("bad")["id"] as number).replace(
-    bed.spool.dir,
-    (Deno.mkdirSync(join(bed.spool.dir, String(bed.deviceDir)), { recursive: true }), bed.spool.dir),
-  ));
+  Deno.symlinkSync(
+    victim,
+    bed.spool.partialPath(bed.deviceDir, bed.file("bad")["id"] as number).replace(
+      bed.spool.dir,
+      (Deno.mkdirSync(join(bed.spool.dir, String(bed.deviceDir)), { recursive: true }), bed.spool.dir),
+    ),
+  );
   bed.start({ upload: false });
   await bed.exhaust();
   assert.equal(Deno.readTextFileSync(victim), "precious");
@@ -409,7 +412,11 @@ Deno.test("Downloader.run() never trusts a length that was fsynced for bytes tha
 
 Deno.test("Downloader.run() takes the files in the order that was asked for", async (t) => {
   for (
-    const [order, expected] of [["newest", ["b", "c", "a"]], ["oldest", ["a", "c", "b"]], ["name", ["a", "b", "c"]]] as const
+    const [order, expected] of [["newest", ["b", "c", "a"]], ["oldest", ["a", "c", "b"]], ["name", [
+      "a",
+      "b",
+      "c",
+    ]]] as const
   ) {
     await t.step(order, async () => {
       await using bed = new Bed({ download: { order, movers: 1 } });

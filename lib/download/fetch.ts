@@ -1,6 +1,6 @@
 /** One download: the partial, the driver's call, the proof, and the order of fsync, rename and commit. */
 import { rename } from "node:fs/promises";
-import { type DownloadParams, DriverError, sameFingerprint, type Turn } from "../driver/mod.ts";
+import { type DownloadParams, DriverError, sameFingerprint, type SharedLimit, type Turn } from "../driver/mod.ts";
 import type { EventBus } from "../observe/mod.ts";
 import {
   FileHasher,
@@ -27,13 +27,11 @@ export interface FetchContext {
   deviceDir: number;
   store: Store;
   spool: Spool;
-  bytesPerSecond?: number;
+  limit: SharedLimit;
   events: EventBus;
   signal: AbortSignal;
   /** Filled in while the download runs. */
   outcome: FetchOutcome;
-  /** Downloads that share the limit. */
-  active: () => number;
 }
 
 /** After so many bytes or milliseconds a partial is fsynced: what a power cut may cost. */
@@ -119,7 +117,7 @@ interface CallFacts {
 }
 
 async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, facts: CallFacts) {
-  const { job, events, store, outcome, bytesPerSecond } = context;
+  const { job, events, store, outcome } = context;
   const { partial, startBytes, hasher } = facts;
   const params: DownloadParams = {
     path: file.path,
@@ -127,9 +125,8 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
     offsetBytes: startBytes,
     expect: file.fingerprint,
   };
-  if (bytesPerSecond !== undefined) {
-    params.maxBytesPerSecond = Math.max(1, Math.floor(bytesPerSecond / Math.max(1, context.active())));
-  }
+  const share = context.limit.join();
+  if (share.bytesPerSecond !== undefined) params.maxBytesPerSecond = share.bytesPerSecond;
   const sizeBytes = file.fingerprint.sizeBytes;
   let syncedBytes = file.syncedBytes;
   let syncedAtMs = performance.now();
@@ -137,6 +134,7 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   let first = true;
   const result = await turn.client.download(params, {
     signal: context.signal,
+    limit: share,
     onProgress: ({ doneBytes }) => {
       const done = sizeBytes === undefined ? doneBytes : Math.min(doneBytes, sizeBytes);
       if (first && done < startBytes) outcome.resentBytes = startBytes - done;
@@ -161,7 +159,7 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
         }).finally(() => syncing = undefined);
       }
     },
-  });
+  }).finally(() => share.leave());
   await syncing;
   return result;
 }

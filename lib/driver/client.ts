@@ -1,4 +1,5 @@
 /** The other side of the contract: a device as the engine's stations see it. `lib/host` implements it. */
+import type { LimitShare } from "./limit.ts";
 import type {
   Capabilities,
   DownloadParams,
@@ -17,6 +18,8 @@ export interface CallOptions {
   /** Aborting it sends `$/cancel`; the call then fails with `cancelled`. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
+  /** The call's part of a bandwidth limit: its changes are sent as `$/limit`. */
+  limit?: LimitShare;
 }
 
 /** What a listing came to. */

@@ -9,6 +9,7 @@ export * from "./client.ts";
 export * from "./driver.ts";
 export * from "./errors.ts";
 export * from "./fingerprint.ts";
+export * from "./limit.ts";
 export * from "./paths.ts";
 export * from "./retry.ts";
 export * from "./signals.ts";

@@ -251,6 +251,7 @@ export class HostedDevice implements DeviceClient {
     try {
       const result = await process.call(method, params, {
         signal: options.signal,
+        limit: options.limit,
         ...(controls.growing === undefined ? {} : { growing: controls.growing }),
         onNotification: (name, news) => {
           if (name === "$/entries") return controls.onEntries?.(news);

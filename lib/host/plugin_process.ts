@@ -1,5 +1,5 @@
 /** One life of a plugin's process: from spawn and handshake to its end, which fails every call with the reason. */
-import { DriverError, type InitializeParams } from "../driver/mod.ts";
+import { DriverError, type InitializeParams, type LimitShare } from "../driver/mod.ts";
 import { Connection, type DropReason, type NotificationHandler } from "../protocol/connection.ts";
 import { Child } from "./child.ts";
 import type { Clock } from "./clock.ts";
@@ -41,6 +41,8 @@ export interface PluginProcessOptions {
 export interface CallControls {
   signal?: AbortSignal | undefined;
   onNotification?: NotificationHandler;
+  /** The call's part of a bandwidth limit. */
+  limit?: LimitShare | undefined;
   /** Growth of this file beyond `sizeBytes` is a sign of life. */
   growing?: { file: string; sizeBytes: number };
 }
@@ -117,7 +119,7 @@ export class PluginProcess {
    * @throws {DriverError} the driver's own, `cancelled`, or `broken` with the {@linkcode PluginDeath} as its cause
    */
   async call(method: string, params: unknown, controls: CallControls = {}): Promise<unknown> {
-    const { signal, onNotification, growing } = controls;
+    const { signal, onNotification, growing, limit } = controls;
     const { clock, stallMs, pluginName } = this.#options;
     let sizeBytes = growing?.sizeBytes ?? 0;
     const watchdog = new Watchdog({
@@ -142,6 +144,10 @@ export class PluginProcess {
         onNotification: (name, news) => {
           watchdog.touch(name === "$/progress" ? waitMsOf(news) : 0);
           return this.#afterHandling(onNotification?.(name, news));
+        },
+        onSent: (id) => {
+          if (limit === undefined) return;
+          limit.onChange = (maxBytesPerSecond) => this.#connection.notify("$/limit", { id, maxBytesPerSecond });
         },
         onCancel: () => {
           watchdog.stop();

@@ -42,6 +42,8 @@ export interface RequestOptions {
   onNotification?: NotificationHandler;
   /** `$/cancel` was sent. */
   onCancel?: () => void;
+  /** Called with the request's id once it is queued, for notifications that name it. */
+  onSent?: (id: number) => void;
 }
 
 interface PendingCall {
@@ -96,7 +98,7 @@ export class Connection {
    * @throws what {@linkcode Connection.end} was given, `broken` when the stream ended without it
    */
   request(method: string, params: unknown, options: RequestOptions = {}): Promise<unknown> {
-    const { signal, onNotification, onCancel } = options;
+    const { signal, onNotification, onCancel, onSent } = options;
     if (this.#endedWith !== undefined) return Promise.reject(this.#endedWith(method));
     if (signal?.aborted) return Promise.reject(new DriverError("cancelled", `Call "${method}" is cancelled`));
     const id = this.#nextId++;
@@ -134,6 +136,7 @@ export class Connection {
       this.#pending.set(id, call);
       signal?.addEventListener("abort", onAbort, { once: true });
       this.#send({ jsonrpc: "2.0", id, method, params });
+      onSent?.(id);
     });
   }
 

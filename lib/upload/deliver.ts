@@ -1,5 +1,12 @@
 /** One delivery: the name, the question "did it land?", the upload, and the check of the receipt. */
-import { DriverError, pathProblem, type Receipt, type Turn, type UploadParams } from "../driver/mod.ts";
+import {
+  DriverError,
+  pathProblem,
+  type Receipt,
+  type SharedLimit,
+  type Turn,
+  type UploadParams,
+} from "../driver/mod.ts";
 import type { EventBus } from "../observe/mod.ts";
 import { hashFile, type Spool, statSpoolFile } from "../spool/mod.ts";
 import { markUploading, priorDelivery, type QueuedDelivery, saveResume, type Store } from "../state/mod.ts";
@@ -13,6 +20,8 @@ export interface UploadOutcome {
   resentBytes: number;
   /** An upload was begun whose outcome is not known. */
   started: boolean;
+  /** `upload` itself was called in this attempt. */
+  isSent: boolean;
 }
 
 export interface DeliverContext {
@@ -24,13 +33,12 @@ export interface DeliverContext {
   onChange: "replace" | "rename";
   onConflict: "rename" | "replace" | "park";
   onUncertain: "hold" | "retry";
-  bytesPerSecond?: number;
+  limit: SharedLimit;
   host: string;
   events: EventBus;
   signal: AbortSignal;
   /** Filled in while the upload runs. */
   outcome: UploadOutcome;
-  active: () => number;
 }
 
 /** The spool's copy is not what was proven when it was fetched. */
@@ -72,9 +80,7 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   if (!markUploading(store, delivery.id, path)) throw new DriverError("cancelled", "Delivery does not wait any more");
   await store.durable();
   outcome.started = true;
-  if (context.bytesPerSecond !== undefined) {
-    params.maxBytesPerSecond = Math.max(1, Math.floor(context.bytesPerSecond / Math.max(1, context.active())));
-  }
+  outcome.isSent = true;
   return checkReceipt(await upload(delivery, turn, params, context), delivery);
 }
 
@@ -127,11 +133,14 @@ async function upload(
   params: UploadParams,
   context: DeliverContext,
 ): Promise<Receipt> {
-  const { events, job, target, store, outcome } = context;
+  const { events, job, target, store, outcome, limit } = context;
+  const share = limit.join();
+  if (share.bytesPerSecond !== undefined) params.maxBytesPerSecond = share.bytesPerSecond;
   let storedAtMs = -Infinity;
   let isFirst = true;
   return await turn.client.upload(params, {
     signal: context.signal,
+    limit: share,
     onProgress: ({ doneBytes, resume }) => {
       const done = Math.min(doneBytes, delivery.sizeBytes);
       if (isFirst && delivery.bestBytes > done) outcome.resentBytes = delivery.bestBytes - done;
@@ -150,7 +159,7 @@ async function upload(
         saveResume(store, delivery.id, resume, outcome.doneBytes);
       }
     },
-  });
+  }).finally(() => share.leave());
 }
 
 async function checkSpoolFile(delivery: QueuedDelivery, path: string): Promise<void> {

@@ -39,11 +39,19 @@ const OF_THE_DEVICE: readonly ErrorCode[] = [
   "unsupported",
 ];
 
+/** What is known of an upload that failed. */
+export interface UploadFacts extends UploadOutcome {
+  /** No other call ran beside it. */
+  alone: boolean;
+  /** The driver can be asked whether it landed, and was not asked just now: then `uncertain` is only a question. */
+  canConfirm: boolean;
+}
+
 /** Records what `error` means for `delivery`. Returns what is to be told once that is on disk. */
 export function settleFailure(
   delivery: QueuedDelivery,
   error: DriverError,
-  facts: UploadOutcome & { alone: boolean },
+  facts: UploadFacts,
   context: FailureContext,
 ): () => void {
   const { store } = context;
@@ -80,7 +88,7 @@ function tell(delivery: QueuedDelivery, error: DriverError, failure: DeliveryFai
 function judge(
   delivery: QueuedDelivery,
   error: DriverError,
-  facts: UploadOutcome & { alone: boolean },
+  facts: UploadFacts,
   context: FailureContext,
 ): DeliveryFailure {
   const progressed = facts.doneBytes > delivery.bestBytes;
@@ -95,7 +103,7 @@ function judge(
     resentBytes: facts.resentBytes,
   };
   if (error.code === "rejected") return { ...failure, state: "parked", started: false };
-  if (error.code === "uncertain") {
+  if (error.code === "uncertain" && !facts.canConfirm) {
     if (context.onUncertain === "hold") return { ...failure, state: "uncertain" };
     failure.started = false;
   }

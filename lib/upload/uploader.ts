@@ -2,7 +2,7 @@
  * The uploader: SPOOL → TARGET, one station per job and target. Before it repeats an upload whose answer was lost it asks
  * whether the file is there; a delivery ends with a receipt, or is parked with the target's words.
  */
-import { asDriverError, Bell, type DeviceAccess, DriverError, type Turn } from "../driver/mod.ts";
+import { asDriverError, Bell, type DeviceAccess, DriverError, SharedLimit, type Turn } from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
 import { removeFile, type Spool } from "../spool/mod.ts";
 import {
@@ -15,7 +15,7 @@ import {
   type Store,
 } from "../state/mod.ts";
 import { deliver, type DeliverContext, SpoolDamage, type UploadOutcome } from "./deliver.ts";
-import { repairIfRotten, repairSpool, settleFailure } from "./failure.ts";
+import { repairIfRotten, repairSpool, settleFailure, type UploadFacts } from "./failure.ts";
 
 export interface UploaderOptions {
   job: { id: number; name: string };
@@ -49,9 +49,11 @@ export class Uploader {
   #queue: QueuedDelivery[] = [];
   readonly #underWay = new Set<Promise<void>>();
   readonly #claimed = new Set<number>();
+  readonly #limit: SharedLimit;
 
   constructor(options: UploaderOptions) {
     this.#options = options;
+    this.#limit = new SharedLimit(options.bytesPerSecond);
   }
 
   /** Uploads under way. */
@@ -114,8 +116,8 @@ export class Uploader {
 
   async #move(delivery: QueuedDelivery, turn: Turn, signal: AbortSignal): Promise<void> {
     const { store, spool, job, target, events, onReleased } = this.#options;
-    const outcome: UploadOutcome = { doneBytes: 0, resentBytes: 0, started: delivery.started };
-    const context: DeliverContext = { ...this.#options, signal, outcome, active: () => this.active };
+    const outcome: UploadOutcome = { doneBytes: 0, resentBytes: 0, started: delivery.started, isSent: false };
+    const context: DeliverContext = { ...this.#options, signal, outcome, limit: this.#limit };
     try {
       const receipt = await deliver(delivery, turn, context);
       turn.end();
@@ -146,13 +148,21 @@ export class Uploader {
       if (error instanceof StateError && error.code === "no_space") {
         // Our own disk is full: the target is not to blame.
         turn.end();
-        await this.#fail(delivery, new DriverError("no_space", error.message), { ...outcome, alone: false }, signal);
+        await this.#fail(delivery, new DriverError("no_space", error.message), {
+          ...outcome,
+          alone: false,
+          canConfirm: false,
+        }, signal);
         return;
       }
       const failure = asDriverError(error);
       turn.end(failure);
       if (failure.code === "corrupt" && await repairIfRotten(delivery, failure, this.#options)) return;
-      await this.#fail(delivery, failure, { ...outcome, alone: turn.alone }, signal);
+      await this.#fail(delivery, failure, {
+        ...outcome,
+        alone: turn.alone,
+        canConfirm: turn.capabilities.confirm === true && outcome.isSent,
+      }, signal);
     } finally {
       turn.end();
     }
@@ -161,7 +171,7 @@ export class Uploader {
   async #fail(
     delivery: QueuedDelivery,
     error: DriverError,
-    facts: UploadOutcome & { alone: boolean },
+    facts: UploadFacts,
     signal: AbortSignal,
   ): Promise<void> {
     const { store, log } = this.#options;

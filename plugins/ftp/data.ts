@@ -3,7 +3,7 @@ import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
 import { ReplyError, verbOf } from "./errors.ts";
 import { LineReader, type Reply, replyText } from "./parse_reply.ts";
 import type { Session } from "./session.ts";
-import { type ByteStream, ConnectionLost, messageOf, TlsRefused } from "./stream.ts";
+import { type ByteStream, closeConn, ConnectionLost, messageOf, TlsRefused } from "./stream.ts";
 
 /** How long a data connection may stand still, milliseconds. */
 const IDLE_TIMEOUT_MS = 60_000;
@@ -27,6 +27,7 @@ export class Transfer {
     this.#verb = verb;
     this.#stream = stream;
     this.#early = early;
+    session.closeData = () => stream?.close();
     this.#watch = setInterval(() => this.#checkIdle(), IDLE_CHECK_MS);
   }
 
@@ -41,15 +42,16 @@ export class Transfer {
       if (restBytes > 0) await session.control.expect(`REST ${restBytes}`, 350);
       await session.control.send(command);
       conn = await connecting;
+      session.closeData = () => closeConn(conn!);
       const reply = await session.control.reply(REPLY_TIMEOUT_MS, verbOf(command));
       if (isDone(reply)) {
-        conn.close();
+        closeConn(conn);
         return new Transfer(session, verbOf(command), undefined, reply);
       }
       if (reply.code >= 200) throw reuseProblem(session, reply) ?? new ReplyError(command, reply);
     } catch (error) {
       // A connection that is still being made must not stay behind.
-      connecting.then((late) => late.close()).catch(() => {});
+      connecting.then(closeConn).catch(() => {});
       // The server waits for a data connection that cannot be made: the session is of no use any more.
       if (error instanceof ConnectionLost) session.close();
       throw error;
@@ -124,6 +126,7 @@ export class Transfer {
   #dispose(): void {
     clearInterval(this.#watch);
     this.#stream?.close();
+    this.#session.closeData = undefined;
   }
 
   async #watched<T>(operation: Promise<T>): Promise<T> {

@@ -77,9 +77,10 @@ export class FtpDriver implements Driver {
         try {
           await listDirectory(session, directory, call);
         } catch (error) {
-          if (!(error instanceof ReplyError) || error.code !== 550) throw error;
+          if (!(error instanceof ReplyError) || error.isPermission) throw error;
+          // Servers refuse a directory that is not there with 550, 501 or 450.
           await session.enterRoot();
-          if (error.isPermission) throw error;
+          if (isDone(await session.control.command(`CWD ${session.path(directory)}`))) throw error;
           throw new DriverError("not_found", `Directory "${directory}" is not on the server`, { cause: error });
         }
       });

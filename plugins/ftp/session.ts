@@ -32,7 +32,10 @@ export class Session {
   /** Absolute path of the device's root on the server. */
   base = "/";
   isClosed = false;
+  /** Closes the data connection under way, which ends with the session. */
+  closeData: (() => void) | undefined;
   readonly #dataHost: string;
+  readonly #closing = new AbortController();
 
   private constructor(context: SessionContext, control: Control, tls: TlsClient | undefined, dataHost: string) {
     this.context = context;
@@ -51,7 +54,7 @@ export class Session {
     const conn = await connectTcp(config.host, config.port, signal);
     const tls = config.secure === false ? undefined : clientFor(config, conn);
     let session: Session | undefined;
-    const onAbort = () => session === undefined ? conn.close() : session.close();
+    const onAbort = () => session === undefined ? closeConn(conn) : session.close();
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       const stream = tls !== undefined && config.secure === "implicit" ? await tls.wrap(conn) : new ConnStream(conn);
@@ -64,7 +67,7 @@ export class Session {
     } catch (error) {
       if (session === undefined) {
         tls?.close();
-        closeQuietly(conn);
+        closeConn(conn);
       } else session.close();
       signal?.throwIfAborted();
       throw error;
@@ -107,7 +110,7 @@ export class Session {
     reply ??= await this.control.command("PASV");
     const port = portOf(reply);
     if (port === undefined) throw new ReplyError(command, reply);
-    const connecting = connectTcp(this.#dataHost, port);
+    const connecting = connectTcp(this.#dataHost, port, this.#closing.signal);
     connecting.catch(() => {}); // Awaited later, after the command that uses it was sent.
     return { connecting };
   }
@@ -131,6 +134,8 @@ export class Session {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.#closing.abort(new ConnectionLost("Connection is closed"));
+    this.closeData?.();
     this.control.close();
     this.tls?.close();
   }
@@ -238,12 +243,4 @@ function portOf(reply: Reply): number | undefined {
     if (match !== null) port = Number(match[1]) * 256 + Number(match[2]);
   }
   return port !== undefined && port > 0 && port <= 65535 ? port : undefined;
-}
-
-function closeQuietly(conn: Deno.TcpConn): void {
-  try {
-    conn.close();
-  } catch {
-    // The handshake that failed has closed it.
-  }
 }

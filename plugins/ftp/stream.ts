@@ -84,7 +84,16 @@ export class ConnStream implements ByteStream {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#conn.close();
+    closeConn(this.#conn);
+  }
+}
+
+/** Closes a connection that a timeout or a cancellation may have closed already. */
+export function closeConn(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

@@ -5,6 +5,7 @@
 import { cString, loadOpenssl, type Openssl, opensslError, verifyProblem } from "./openssl.ts";
 import {
   type ByteStream,
+  closeConn,
   CONNECT_TIMEOUT_MS,
   ConnectionLost,
   ConnStream,
@@ -58,7 +59,7 @@ class DenoTls implements TlsClient {
       try {
         await secured.handshake();
       } catch (error) {
-        secured.close();
+        closeConn(secured);
         if (error instanceof Deno.errors.InvalidData) {
           throw new TlsRefused(`Cannot agree on TLS with "${hostname}": ${messageOf(error)}`, { cause: error });
         }
@@ -251,7 +252,7 @@ class OpensslStream implements ByteStream {
     // Freed without a shutdown, OpenSSL marks the session, which the control connection shares, as not resumable.
     this.#ssl.SSL_set_shutdown(this.#handle, SENT_AND_RECEIVED_SHUTDOWN);
     this.#ssl.SSL_free(this.#handle);
-    this.#conn.close();
+    closeConn(this.#conn);
   }
 
   #assertOpen(): void {
@@ -303,7 +304,7 @@ async function withinTime(conn: Deno.TcpConn, handshake: () => Promise<ByteStrea
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    conn.close();
+    closeConn(conn);
   }, CONNECT_TIMEOUT_MS);
   try {
     return await handshake();

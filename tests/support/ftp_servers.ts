@@ -11,8 +11,8 @@ export type FtpServerKind = "pure-ftpd" | "vsftpd" | "proftpd" | "pyftpdlib";
 export const FTP_SERVER_KINDS: readonly FtpServerKind[] = ["pure-ftpd", "vsftpd", "proftpd", "pyftpdlib"];
 
 /** Where unpacked packages are: `usr/sbin/vsftpd`, `usr/lib/proftpd`, … */
-export const TOOLS_DIR = Deno.env.get("FILESYNC_TEST_TOOLS") ??
-  `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/filesync-test`;
+export const TOOLS_DIR = Deno.env.get("FILESYNC_FTP_SERVERS") ??
+  `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/filesync-ci/ftp-servers`;
 
 export interface FtpServerOptions {
   /** Directory that is served; the login directory. */
@@ -183,6 +183,7 @@ function startVsftpd({ dir, host, port, passwd, options }: Setup): Start {
     anonymous_enable: "YES",
     secure_email_list_enable: "YES",
     email_password_file: `${dir}/passwords`,
+    ftp_username: nameOf("-un"),
     anon_root: options.root,
     write_enable: "YES",
     anon_upload_enable: "YES",
@@ -242,7 +243,7 @@ function startProftpd({ dir, host, port, user, passwd, options }: Setup): Start 
     "UseReverseDNS off",
     "DelayEngine off",
     "WtmpLog off",
-    "ScoreboardFile none",
+    `ScoreboardFile ${dir}/scoreboard`,
     `PidFile ${dir}/pid`,
     `SystemLog ${dir}/system.log`,
     "TransferLog none",
