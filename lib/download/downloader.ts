@@ -163,10 +163,20 @@ export class Downloader {
         return undefined;
       }
       if (!(error instanceof SpoolError)) throw error;
-      const details = error.hint === undefined ? {} : { hint: error.hint };
-      const failure = new DriverError("rejected", error.message, details);
-      settleFailure(file, failure, { heldBytes: 0, resentBytes: 0, alone: false }, this.#policy())();
+      this.#refuse(file, error);
       return undefined;
+    }
+  }
+
+  /** Parks a file that can never fit. */
+  #refuse(file: QueuedFile, { message, hint }: SpoolError): void {
+    const failure = new DriverError("rejected", message, hint === undefined ? {} : { hint });
+    try {
+      settleFailure(file, failure, { heldBytes: 0, resentBytes: 0, alone: false }, this.#policy())();
+      this.#queue = this.#queue.filter((other) => other.id !== file.id);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#noteFull("Disk of the state store is full: downloads wait");
     }
   }
 

@@ -174,8 +174,8 @@ Deno.test("Downloader.run() refuses a spool file that was swapped while the driv
   bed.source.afterwards = ({ method, params }) => {
     if (method !== "download") return;
     const { spoolFile } = params as { spoolFile: string };
-    Deno.removeSync(spoolFile);
-    Deno.writeTextFileSync(spoolFile, "other content");
+    Deno.writeTextFileSync(`${spoolFile}.new`, "other content");
+    Deno.renameSync(`${spoolFile}.new`, spoolFile);
   };
   await bed.list();
   bed.start({ upload: false });
@@ -318,10 +318,9 @@ Deno.test("Downloader.run() parks what is larger than the quota and fetches the 
   for (let n = 0; n < 20; n++) bed.source.put(`big${n}`, someBytes(6000));
   bed.source.put("small", "fits");
   await bed.list();
-  const startMs = performance.now();
   bed.start({ upload: false });
+  // The bed's patience is shorter than a pause for each of the 20.
   await bed.until(() => bed.file("small")["state"] === "spooled");
-  assert.ok(performance.now() - startMs < 4000, "each of 20 would cost 5 s");
   assert.equal(bed.told("parked").length, 20);
   assert.match(String(bed.file("big0")["hint"]), /spool\.quota/);
 });
@@ -368,7 +367,7 @@ Deno.test("Downloader.run() keeps a fetched file when the disk of the store is f
     return Promise.reject(new StateError("no_space", "No space left"));
   };
   bed.start({ upload: false });
-  await bed.until(() => bed.file("a")["state"] === "found");
+  await bed.until(() => bed.downloader.waitsForRoom && bed.file("a")["state"] === "found");
   await bed.stop();
   assert.equal(bed.spoolBytes(), 50_000);
   assert.equal(bed.spool.usedBytes, 50_000);

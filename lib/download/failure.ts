@@ -78,7 +78,9 @@ function judge(
   facts: FetchOutcome & { alone: boolean },
   attemptsMax: number,
 ): FileFailure {
-  const progressed = facts.heldBytes > file.bestBytes;
+  // What was fetched of other bytes, or of damaged ones, is no progress: it is dropped.
+  const isDropped = error.code === "changed" || error.code === "corrupt";
+  const progressed = !isDropped && facts.heldBytes > file.bestBytes;
   const failure: FileFailure = {
     state: "found",
     attempts: progressed ? 1 : file.attempts + 1,
@@ -102,7 +104,7 @@ function judge(
     return failure;
   }
   if (error.code === "broken") failure.breaks = Math.max(1, failure.breaks);
-  if (error.code === "changed" || error.code === "corrupt") failure.bestBytes = 0;
+  if (isDropped) failure.bestBytes = 0;
   if (failure.attempts >= attemptsMax) return { ...failure, state: "parked" };
   if (error.code === "changed") return { ...failure, state: "gone" };
   const waitMs = Math.max(backoffMs(failure.attempts, RETRY), error.details.retryAfterMs ?? 0);

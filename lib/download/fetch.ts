@@ -57,6 +57,11 @@ export async function fetchToSpool(
   const resumable = turn.capabilities.resumeDownload === true;
   const startBytes = preparePartial(partial, resumable ? file.fingerprint.sizeBytes ?? Number.MAX_SAFE_INTEGER : 0);
   outcome.heldBytes = startBytes;
+  if (startBytes < file.syncedBytes) {
+    // An earlier partial was longer: after a power cut its length must not be believed of what is written now.
+    markSynced(store, file.id, startBytes);
+    await store.durable();
+  }
   const before = statSpoolFile(partial);
   const hasher = new FileHasher(partial);
   try {
@@ -128,7 +133,7 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   const share = context.limit.join();
   if (share.bytesPerSecond !== undefined) params.maxBytesPerSecond = share.bytesPerSecond;
   const sizeBytes = file.fingerprint.sizeBytes;
-  let syncedBytes = file.syncedBytes;
+  let syncedBytes = Math.min(file.syncedBytes, startBytes);
   let syncedAtMs = performance.now();
   let syncing: Promise<void> | undefined;
   let first = true;
@@ -159,8 +164,11 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
         }).finally(() => syncing = undefined);
       }
     },
-  }).finally(() => share.leave());
-  await syncing;
+  }).finally(async () => {
+    share.leave();
+    // Whoever drops this partial must come after it.
+    await syncing;
+  });
   return result;
 }
 

@@ -1,6 +1,6 @@
 /**
  * The connection checker of one device: whether it can be used, who may use it next, and when to look again. A device
- * that is away holds its queue; one line and one event per transition.
+ * that is away holds its queue; one event per transition, which becomes one line of the log.
  */
 import {
   asDriverError,
@@ -15,7 +15,7 @@ import {
   type Turn,
   type TurnOptions,
 } from "../driver/mod.ts";
-import type { EventBus, Log } from "../observe/mod.ts";
+import type { EventBus } from "../observe/mod.ts";
 
 /** What the gate needs of a hosted plugin. */
 export interface GatedClient extends DeviceClient {
@@ -28,7 +28,6 @@ export interface GateOptions {
   role: Role;
   client: GatedClient;
   events: EventBus;
-  log: Log;
   /** Records each transition for `status`. */
   record: (state: { available: boolean; held: boolean; code?: string; reason?: string }) => void;
   /** Called when the gate opens or closes. */
@@ -188,12 +187,9 @@ export class DeviceGate implements DeviceAccess {
   }
 
   #tell(closed: Closed | undefined): void {
-    const { name, role, events, log, record, onChange } = this.#options;
+    const { name, role, events, record, onChange } = this.#options;
     const held = closed?.code === "held";
     const available = closed === undefined || held;
-    if (closed === undefined) log.info(`Device "${name}" is available again`);
-    else if (held) log.info(`Device "${name}" is held: ${closed.reason}`);
-    else log.warning(`Device "${name}" is unavailable: ${closed.reason}${closed.hint ? `. ${closed.hint}` : ""}`);
     events.emit({
       event: "device",
       device: name,

@@ -77,7 +77,6 @@ export class Devices {
       role,
       client: hosted,
       events,
-      log,
       record: (state) => recordDevice(store, row, state),
       onChange,
     });

@@ -91,7 +91,9 @@ function judge(
   facts: UploadFacts,
   context: FailureContext,
 ): DeliveryFailure {
-  const progressed = facts.doneBytes > delivery.bestBytes;
+  // What was sent of bytes that are refused afterwards is no progress.
+  const isDropped = error.code === "changed" || error.code === "corrupt";
+  const progressed = !isDropped && facts.doneBytes > delivery.bestBytes;
   const failure: DeliveryFailure = {
     state: "waiting",
     started: facts.started,
@@ -117,7 +119,7 @@ function judge(
     return failure.breaks > BREAKS_MAX ? { ...failure, state: "parked" } : failure;
   }
   if (error.code === "broken") failure.breaks = Math.max(1, failure.breaks);
-  if (error.code === "corrupt" || error.code === "changed") {
+  if (isDropped) {
     failure.bestBytes = 0;
     failure.dropResume = true;
   }

@@ -5,7 +5,7 @@ import { Control, isDone } from "./control.ts";
 import { isTooMany, ReplyError, TooManyConnections } from "./errors.ts";
 import type { Memory } from "./memory.ts";
 import { type Reply, replyText } from "./parse_reply.ts";
-import { type ByteStream, ConnectionLost, connectTcp, ConnStream, TlsRefused } from "./stream.ts";
+import { type ByteStream, closeConn, ConnectionLost, connectTcp, ConnStream, TlsRefused } from "./stream.ts";
 import { makeTlsClient, type TlsClient } from "./tls.ts";
 
 /** Time for the server's greeting, milliseconds: a server that is full often just does not answer. */
