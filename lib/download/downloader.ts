@@ -30,6 +30,8 @@ export interface DownloaderOptions {
   bytesPerSecond?: number;
   events: EventBus;
   log: Log;
+  /** Asks for room in a full spool; returns whether any was made. */
+  makeRoom: (bytes: number, signal: AbortSignal) => Promise<boolean>;
   /** Called when a file is in the spool. */
   onSpooled: () => void;
   /** Called when the source turned out to differ from its listing: list again soon. */
@@ -108,7 +110,11 @@ export class Downloader {
       const reservation = this.#reserve(current);
       if (reservation === undefined) {
         turn.end();
-        if (this.#waitsForRoom) await this.#bell.wait(signal, NO_SPACE_PAUSE_MS);
+        // Never with a turn in our hands: making room asks the source.
+        const needBytes = current.fingerprint.sizeBytes ?? 0;
+        if (this.#waitsForRoom && !await this.#options.makeRoom(needBytes, signal)) {
+          await this.#bell.wait(signal, NO_SPACE_PAUSE_MS);
+        }
         continue;
       }
       const moving = this.#move(current, turn, reservation, signal).finally(() => {

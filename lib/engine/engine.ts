@@ -8,13 +8,14 @@ import { Bell, type ErrorCode } from "../driver/mod.ts";
 import type { PluginSet } from "../host/mod.ts";
 import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
 import { Spool } from "../spool/mod.ts";
-import { nextRetryMs, outstanding, releaseRetries, Store } from "../state/mod.ts";
+import { addGap, addUptime, nextRetryMs, outstanding, releaseRetries, Store } from "../state/mod.ts";
 import type { DeviceGate } from "./device_gate.ts";
 import { Devices } from "./devices.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
 import { exitStatus, type RunFacts } from "./exit_status.ts";
 import { JobPipeline } from "./pipeline.ts";
 import { reconcile } from "./reconcile.ts";
+import { RoomMaker } from "./room.ts";
 
 export interface SyncOptions {
   /** End when all that can move has moved. */
@@ -30,6 +31,8 @@ export interface SyncOptions {
 
 /** How long a single run waits for a retry or an absent device, milliseconds. */
 const PATIENCE_MS = 10_000;
+/** How often the store's own clock is written, milliseconds: grace periods are counted to this precision. */
+const UPTIME_MS = 60_000;
 /** How often ended back-offs are looked for, milliseconds. */
 const RETRY_SWEEP_MS = 500;
 /** Codes of a closed device that no waiting mends. */
@@ -66,6 +69,7 @@ class Engine {
   readonly #activity = new Bell();
   readonly #counts = { found: 0, downloaded: 0, downloadedBytes: 0, delivered: 0, deliveredBytes: 0, gone: 0 };
   readonly #startedMs = performance.now();
+  #onDeviceChange = () => {};
 
   constructor(config: Config, options: SyncOptions) {
     this.#config = config;
@@ -91,7 +95,10 @@ class Engine {
       spool,
       events,
       configFile: this.#config.file,
-      onChange: () => this.#activity.ring(),
+      onChange: () => {
+        this.#onDeviceChange();
+        this.#activity.ring();
+      },
     });
     try {
       return await this.#work(store, spool, devices);
@@ -105,7 +112,11 @@ class Engine {
   async #work(store: Store, spool: Spool, devices: Devices): Promise<Summary> {
     const { events, signal, once, version } = this.#options;
     const pipelines: JobPipeline[] = [];
-    for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, store, spool, devices));
+    const room = roomFor(pipelines, store, spool);
+    for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room }));
+    this.#onDeviceChange = () => {
+      if (room.restore() > 0) pipelines.forEach((pipeline) => pipeline.wake());
+    };
     spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.wake());
     events.emit({
       event: "start",
@@ -116,6 +127,16 @@ class Engine {
     });
     const ended = new AbortController();
     const stop = AbortSignal.any([signal, ended.signal]);
+    if (pipelines.some((pipeline) => pipeline.removes)) addGap(store);
+    let countedMs = performance.now();
+    const countUptime = () => {
+      // Only grace periods need it.
+      if (!pipelines.some((pipeline) => pipeline.removes)) return;
+      addUptime(store, performance.now() - countedMs);
+      countedMs = performance.now();
+      pipelines.forEach((pipeline) => pipeline.wake());
+    };
+    const uptime = setInterval(countUptime, UPTIME_MS);
     const sweep = setInterval(() => {
       if (releaseRetries(store, performance.now())) pipelines.forEach((pipeline) => pipeline.wake());
     }, RETRY_SWEEP_MS);
@@ -129,11 +150,14 @@ class Engine {
       return this.#summarize(facts, pipelines, store);
     } finally {
       clearInterval(sweep);
+      clearInterval(uptime);
       ended.abort();
+      countUptime();
     }
   }
 
-  async #pipeline(job: JobConfig, store: Store, spool: Spool, devices: Devices): Promise<JobPipeline> {
+  async #pipeline(job: JobConfig, parts: PipelineParts): Promise<JobPipeline> {
+    const { store, spool, devices, room } = parts;
     const source = await devices.open(job.source, "source");
     const targets = new Map<string, DeviceGate>();
     for (const target of job.targets) targets.set(target.name, (await devices.open(target.device, "target")).gate);
@@ -145,6 +169,7 @@ class Engine {
       spool,
       events: this.#options.events,
       host: hostname(),
+      room,
       activity: this.#activity,
       once: this.#options.once,
     });
@@ -193,7 +218,10 @@ class Engine {
     }
     return {
       outstanding: work,
-      closed: [...gates].flatMap((gate) => gate.closed === undefined ? [] : [gate.closed.code]),
+      closed: [
+        ...[...gates].flatMap((gate) => gate.closed === undefined ? [] : [gate.closed.code]),
+        ...(pipelines.some((pipeline) => !pipeline.isInWindow) ? ["held" as const] : []),
+      ],
       listingFailed: pipelines.some((pipeline) => pipeline.listingError !== undefined),
     };
   }
@@ -230,6 +258,27 @@ class Engine {
         break;
     }
   }
+}
+
+interface PipelineParts {
+  store: Store;
+  spool: Spool;
+  devices: Devices;
+  room: RoomMaker;
+}
+
+function roomFor(pipelines: JobPipeline[], store: Store, spool: Spool): RoomMaker {
+  return new RoomMaker({
+    store,
+    spool,
+    log: logFor("spool"),
+    targets: () =>
+      new Map(pipelines.flatMap((pipeline) => pipeline.targets.map(({ row, gate }) => [row, gate] as const))),
+    source: (jobId, sourceId) => {
+      const pipeline = pipelines.find((candidate) => candidate.row.id === jobId);
+      return pipeline?.sourceId === sourceId && pipeline.sourceGate.isOpen ? pipeline.sourceGate : undefined;
+    },
+  });
 }
 
 /** The store's identity, made at its first start. */

@@ -10,8 +10,11 @@ import { compileRules } from "../finder/rules.ts";
 import { type EventBus, type Log, logFor } from "../observe/mod.ts";
 import type { Spool } from "../spool/mod.ts";
 import { type JobRow, registerJob, type Store } from "../state/mod.ts";
+import { Remover } from "../remove/remover.ts";
 import { Uploader } from "../upload/uploader.ts";
 import type { DeviceGate } from "./device_gate.ts";
+import type { RoomMaker } from "./room.ts";
+import { formatWindows, isInWindow } from "./window.ts";
 
 export interface PipelineOptions {
   job: JobConfig;
@@ -21,6 +24,7 @@ export interface PipelineOptions {
   spool: Spool;
   events: EventBus;
   host: string;
+  room: RoomMaker;
   /** Rung at everything that changes what is under way. */
   activity: Bell;
   /** End the finder after the listings that one run needs. */
@@ -33,6 +37,8 @@ const LISTING_RETRY = { firstMs: 1000, maxMs: 60_000 };
 const RELIST_MS_MIN = 200;
 /** A timer may fire this early, milliseconds. */
 const TIMER_SLACK_MS = 5;
+/** How often a job with windows looks at the clock, milliseconds. */
+const WINDOW_LOOK_MS = 10_000;
 /** Listings that fail for another reason than the device, in a row, before a single run gives up. */
 const LISTING_FAILURES_MAX = 3;
 
@@ -45,14 +51,17 @@ export class JobPipeline {
   readonly #log: Log;
   readonly #finderBell = new Bell();
   readonly #downloader: Downloader;
+  readonly #remover: Remover | undefined;
   readonly #uploaders: { station: Uploader; gate: DeviceGate }[];
   readonly #isWanted: (path: string, sizeBytes: number | undefined) => boolean;
   #finderDone = false;
+  /** The source's row, once it was listed. */
+  sourceId: number | undefined;
   /** Why the last listing failed, when that was not the device's absence. */
   listingError: DriverError | undefined;
 
   constructor(options: PipelineOptions) {
-    const { job, source, targets, store, spool, events, activity, host } = options;
+    const { job, source, targets, store, spool, events, activity, host, room } = options;
     this.#options = options;
     this.#log = logFor(job.name);
     this.#isWanted = compileRules(job.rules);
@@ -67,9 +76,15 @@ export class JobPipeline {
       deviceDir: source.row,
       order: job.finder.order,
       ...(downloadBytesPerSecond === undefined ? {} : { bytesPerSecond: downloadBytesPerSecond }),
+      makeRoom: (bytes, signal) =>
+        this.targetGates.some((gate) => gate.isOpen) ? room.make(bytes, signal) : Promise.resolve(false),
       onSpooled: () => this.#ringUploaders(),
       onChanged: () => this.#finderBell.ring(),
     });
+    if (job.after === "delete") {
+      const station = { job: this.row, source: source.gate, store, proof: job.deleteProof, events, log: this.#log };
+      this.#remover = new Remover(station);
+    }
     this.#uploaders = this.row.targets.map((target) => {
       const gate = targets.get(target.name)!;
       const station = new Uploader({
@@ -82,8 +97,10 @@ export class JobPipeline {
         onUncertain: job.onUncertain,
         ...(uploadBytesPerSecond === undefined ? {} : { bytesPerSecond: uploadBytesPerSecond }),
         host,
+        ...(job.after === "delete" ? { removeAfterMs: job.graceMs } : {}),
         onReleased: () => {
           this.#downloader.wake();
+          this.#remover?.wake();
           activity.ring();
         },
       });
@@ -91,23 +108,64 @@ export class JobPipeline {
     });
   }
 
-  /** Works until `signal` is aborted. */
+  /** Whether the job removes the source's copies. */
+  get removes(): boolean {
+    return this.#remover !== undefined;
+  }
+
+  /** Targets with their rows. */
+  get targets(): { row: number; gate: DeviceGate }[] {
+    return this.row.targets.map((target) => ({ row: target.id, gate: this.#options.targets.get(target.name)! }));
+  }
+
+  /** Works until `signal` is aborted, inside its windows. */
   async run(signal: AbortSignal): Promise<void> {
+    const { windows } = this.#options.job;
+    while (!signal.aborted) {
+      if (this.isInWindow) {
+        const closing = new AbortController();
+        const timer = setInterval(() => {
+          if (!this.isInWindow) closing.abort();
+        }, WINDOW_LOOK_MS);
+        try {
+          await this.#work(windows.length === 0 ? signal : AbortSignal.any([signal, closing.signal]));
+        } finally {
+          clearInterval(timer);
+        }
+      } else {
+        this.#log.info(`Job "${this.row.name}" waits for its window ${formatWindows(windows)}`);
+        while (!signal.aborted && !this.isInWindow) await new Bell().wait(signal, WINDOW_LOOK_MS);
+      }
+    }
+  }
+
+  /** Whether the job may work now. */
+  get isInWindow(): boolean {
+    return isInWindow(this.#options.job.windows, new Date());
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
     await Promise.all([
       this.#find(signal),
       this.#downloader.run(signal),
       ...this.#uploaders.map(({ station }) => station.run(signal)),
+      this.#remover?.run(signal),
     ]);
   }
 
   /** Something changed outside: retries are due, room was made, a device came back. */
   wake(): void {
     this.#downloader.wake();
+    this.#remover?.wake();
     this.#ringUploaders();
   }
 
   /** Whether something moves, or could start to move at once. */
   get isBusy(): boolean {
+    if (!this.isInWindow) return false;
+    if (this.sourceGate.isOpen && this.#remover !== undefined && (this.#remover.active || this.#remover.hasWork())) {
+      return true;
+    }
     if (this.#options.once && !this.#finderDone && this.sourceGate.isOpen) return true;
     if (this.#downloader.active > 0) return true;
     if (this.sourceGate.isOpen && !this.#downloader.waitsForRoom && this.#downloader.hasWork()) return true;
@@ -165,9 +223,12 @@ export class JobPipeline {
       settleMs: job.finder.settleMs,
       events,
       log: this.#log,
+      ...(job.finder.maxFirst === undefined ? {} : { maxFirst: job.finder.maxFirst }),
       onFound: (sourceId) => this.#downloader.fetchFrom(sourceId),
     }, signal);
     this.#downloader.fetchFrom(result.sourceId);
+    this.#remover?.removeFrom(result.sourceId);
+    this.sourceId = result.sourceId;
     this.listingError = undefined;
     return result;
   }

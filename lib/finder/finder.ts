@@ -21,6 +21,8 @@ export interface FinderOptions {
   /** Whether a file is wanted; the size is absent where the listing did not tell it. */
   isWanted: (path: string, sizeBytes: number | undefined) => boolean;
   settleMs: number;
+  /** Most files to take when the source is met for the first time; absent: all. */
+  maxFirst?: number;
   events: EventBus;
   log: Log;
   /** Called after each batch that brought something, with the source's row. */
@@ -73,6 +75,7 @@ class SourceWalk {
       nowMs: performance.now(),
       settleMs: options.settleMs,
       precisionMs: turn.capabilities.modifiedPrecisionMs ?? 1,
+      ...(options.maxFirst === undefined ? {} : { maxFirst: options.maxFirst }),
     });
   }
 
@@ -98,6 +101,10 @@ class SourceWalk {
       );
     } else {
       for (const path of this.#listing.complete()) events.emit({ event: "gone", job: job.name, path });
+      const beyondFirst = this.#listing.endFirstContact().length;
+      if (beyondFirst > 0) {
+        log.warning(`First contact with "${source.name}": ${beyondFirst} older files wait until told`);
+      }
     }
     await store.durable();
     return { sourceId: this.#sourceId, found: this.#found, settling: this.#listing.settling };
@@ -137,6 +144,6 @@ class SourceWalk {
         events.emit({ event: "parked", job: job.name, path: file.path, reason: file.problem, code: "unsupported" });
       }
     }
-    onFound(this.#sourceId);
+    if (!this.#listing.isFirstContact) onFound(this.#sourceId);
   }
 }

@@ -178,13 +178,34 @@ export function markDeliveryFailed(store: Store, id: number, failure: DeliveryFa
   );
 }
 
-/** Puts a delivery back into the queue without a mark against it; `started` stays as it is. */
-export function requeueDelivery(store: Store, id: number, bestBytes: number, error?: DriverError): void {
+/** Whether the spool file that `delivery` speaks of is still the one that the store knows. */
+export function isStillSpooled(store: Store, delivery: QueuedDelivery): boolean {
+  return store.get(
+    "SELECT 1 FROM file WHERE id = ? AND state = 'spooled' AND spool_inode = ? AND spool_ctime_ms = ?",
+    delivery.fileId,
+    delivery.spoolInode,
+    delivery.spoolCtimeMs,
+  ) !== undefined;
+}
+
+/**
+ * Puts a delivery back into the queue without a mark against it.
+ * @param started whether it still is unknown if the upload landed
+ */
+export function requeueDelivery(
+  store: Store,
+  id: number,
+  started: boolean,
+  bestBytes: number,
+  error?: DriverError,
+): void {
   const resume = error?.details.resume;
   store.write(() =>
     store.run(
-      `UPDATE delivery SET state = 'waiting', best_bytes = max(best_bytes, ?), resume = coalesce(?, resume), changed_ms = ?
+      `UPDATE delivery SET state = 'waiting', started = ?, best_bytes = max(best_bytes, ?),
+           resume = coalesce(?, resume), changed_ms = ?
          WHERE id = ? AND state IN ('uploading', 'waiting')`,
+      started ? 1 : 0,
       bestBytes,
       resume === undefined ? null : JSON.stringify(resume),
       Date.now(),

@@ -27,12 +27,42 @@ const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
 const SQLITE_BUSY = 5;
 
+/** SQLite's words, for errors that come without a code: those of `exec` and of opening in Deno 2.9. */
+const WORDS: readonly [RegExp, number][] = [
+  [/database or disk is full/, SQLITE_FULL],
+  [/database( table)? is locked/, SQLITE_BUSY],
+  [/database disk image is malformed/, SQLITE_CORRUPT],
+  [/file is not a database/, SQLITE_NOTADB],
+  [/unable to open database file/, SQLITE_CANTOPEN],
+  [/disk I\/O error/, SQLITE_IOERR],
+];
+
+function sqliteCode(error: unknown): number | undefined {
+  const { errcode, code, message } = (error ?? {}) as { errcode?: unknown; code?: unknown; message?: unknown };
+  if (typeof errcode === "number") return errcode & 0xff;
+  if (code !== "ERR_SQLITE_ERROR" || typeof message !== "string") return undefined;
+  return WORDS.find(([words]) => words.test(message))?.[1];
+}
+
+/** A failure to make the store's folder or to take its lock, as a `StateError`. */
+export function asOpenError(error: unknown, path: string): unknown {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new StateError("no_space", `Cannot open the state store "${path}": no space left`, { cause: error });
+  }
+  if (error instanceof StateError || typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) {
+    return asStateError(error, path);
+  }
+  return new StateError("damaged", `Cannot open the state store "${path}": ${(error as Error).message}`, {
+    hint: "Check that its folder exists and can be written",
+    cause: error,
+  });
+}
+
 /** A SQLite failure as a `StateError` where it has a consequence of its own, else the error itself. */
 export function asStateError(error: unknown, path: string): unknown {
-  const errcode = (error as { errcode?: unknown } | null)?.errcode;
-  if (typeof errcode !== "number") return error;
   const words = error instanceof Error ? error.message : String(error);
-  switch (errcode & 0xff) {
+  switch (sqliteCode(error)) {
     case SQLITE_FULL:
       return new StateError("no_space", `Cannot write the state store "${path}": no space left`, { cause: error });
     case SQLITE_BUSY:

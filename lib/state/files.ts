@@ -58,11 +58,11 @@ function queued(row: FileRow): QueuedFile {
 }
 
 const NEXT = {
-  newest: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0
+  newest: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0 AND shelved = 0
              ORDER BY modified_ms DESC, id DESC LIMIT ?`,
-  oldest: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0
+  oldest: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0 AND shelved = 0
              ORDER BY modified_ms, id LIMIT ?`,
-  name: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0
+  name: `SELECT * FROM file WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0 AND shelved = 0
              ORDER BY path LIMIT ?`,
 };
 

@@ -4,6 +4,13 @@
 import type { Entry, Fingerprint } from "../driver/mod.ts";
 import type { Store } from "./store.ts";
 
+/** A source that is met for the first time: only its newest files are taken, the rest when told. */
+const BEYOND_FIRST = `
+  UPDATE file SET state = 'parked', code = 'first_contact', reason = ?2, hint = ?3, changed_ms = ?4
+    WHERE source_id = ?1 AND state = 'found' AND id NOT IN (
+      SELECT id FROM file WHERE source_id = ?1 AND state = 'found' ORDER BY modified_ms DESC, id DESC LIMIT ?5)
+    RETURNING path`;
+
 export interface SightOptions {
   jobId: number;
   sourceId: number;
@@ -12,6 +19,8 @@ export interface SightOptions {
   settleMs: number;
   /** Precision of the device's modification times, milliseconds. */
   precisionMs: number;
+  /** Most files to take when this source is met for the first time; absent: all. */
+  maxFirst?: number;
 }
 
 /** A file that a listing brought to light. */
@@ -127,7 +136,12 @@ export class Listing {
     return store.write(() => {
       store.run("DELETE FROM temp.sighting WHERE source_id = ? AND seen = 0", sourceId);
       store.run("UPDATE temp.sighting SET seen = 0 WHERE source_id = ?", sourceId);
-      store.run("UPDATE source SET listed_ms = ? WHERE id = ?", Date.now(), sourceId);
+      // A person wants to know it to the minute; a commit each 10 s would only wear the card.
+      store.run(
+        "UPDATE source SET listed_ms = ?1 WHERE id = ?2 AND (listed_ms IS NULL OR abs(?1 - listed_ms) >= 60000)",
+        Date.now(),
+        sourceId,
+      );
       const gone = store.all<{ path: string }>(
         `UPDATE file SET state = 'gone', retry_at_ms = 0, changed_ms = ?
            WHERE source_id = ? AND state IN ('found', 'parked') AND sha256 IS NULL AND id <= ?
@@ -138,6 +152,36 @@ export class Listing {
         this.#lastKnownId,
       );
       return gone.map((row) => row.path);
+    });
+  }
+
+  /** Whether the source is met for the first time, so that nothing must be fetched before its listing ends. */
+  get isFirstContact(): boolean {
+    const { sourceId, maxFirst } = this.#options;
+    if (maxFirst === undefined) return false;
+    return this.#store.get<{ met: number }>("SELECT met FROM source WHERE id = ?", sourceId)?.met === 0;
+  }
+
+  /**
+   * Ends the first contact with a source, after a complete listing that brought files to light.
+   * @returns paths beyond `maxFirst`, which wait until they are asked for
+   */
+  endFirstContact(): string[] {
+    const store = this.#store;
+    const { sourceId, maxFirst } = this.#options;
+    const isFirst = this.isFirstContact;
+    return store.write(() => {
+      const hasFiles = store.get("SELECT 1 FROM file WHERE source_id = ? LIMIT 1", sourceId) !== undefined;
+      if (hasFiles || this.settling === 0) store.run("UPDATE source SET met = 1 WHERE id = ? AND met = 0", sourceId);
+      if (!isFirst || maxFirst === undefined) return [];
+      return store.all<{ path: string }>(
+        BEYOND_FIRST,
+        sourceId,
+        `First contact with this source: only the newest ${maxFirst} files are taken (finder.max_first)`,
+        "filesync retry --job JOB takes the rest",
+        Date.now(),
+        maxFirst,
+      ).map((row) => row.path);
     });
   }
 

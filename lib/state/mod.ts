@@ -9,6 +9,8 @@ export * from "./files.ts";
 export * from "./listings.ts";
 export * from "./recovery.ts";
 export * from "./registry.ts";
+export * from "./removals.ts";
+export * from "./shelving.ts";
 export * from "./status.ts";
 export * from "./store.ts";
 export * from "./writable.ts";

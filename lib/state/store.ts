@@ -8,7 +8,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { dirname } from "node:path";
 import { mkdirSync } from "node:fs";
 import journey from "./migrations/001_journey.sql" with { type: "text" };
-import { asStateError, StateError } from "./errors.ts";
+import { asOpenError, asStateError, StateError } from "./errors.ts";
 
 /** Index + 1 is the schema version that the migration makes. */
 const MIGRATIONS: readonly string[] = [journey];
@@ -46,16 +46,22 @@ export class Store {
    */
   constructor(path: string, options: StoreOptions = {}) {
     this.path = path;
-    if (!options.readOnly) {
-      mkdirSync(dirname(path), { recursive: true });
-      this.#lock = takeLock(`${path}.lock`, path);
-    }
+    const readOnly = options.readOnly ?? false;
+    let lock: Deno.FsFile | undefined;
+    let db: DatabaseSync | undefined;
     try {
-      this.#db = new DatabaseSync(path, { readOnly: options.readOnly ?? false });
-      this.#prepareDatabase(options.readOnly ?? false);
+      if (!readOnly) {
+        mkdirSync(dirname(path), { recursive: true });
+        lock = takeLock(`${path}.lock`, path);
+      }
+      db = new DatabaseSync(path, { readOnly });
+      this.#lock = lock;
+      this.#db = db;
+      this.#prepareDatabase(readOnly);
     } catch (error) {
-      this.#lock?.close();
-      throw asStateError(error, path);
+      db?.close();
+      lock?.close();
+      throw asOpenError(error, path);
     }
   }
 
@@ -78,7 +84,7 @@ export class Store {
   /** Runs `change` now, whole or not at all; it is on disk when {@linkcode Store.durable} resolves. */
   write<T>(change: () => T): T {
     this.#begin();
-    this.#db.exec("SAVEPOINT change");
+    this.#guard(() => this.#db.exec("SAVEPOINT change"));
     try {
       const result = change();
       this.#db.exec("RELEASE change");
@@ -231,9 +237,14 @@ function takeLock(lockPath: string, storePath: string): Deno.FsFile {
     if (tries === 9) throw inUse(file, lockPath, storePath);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
   }
-  file.truncateSync(0);
-  file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
-  return file;
+  try {
+    file.truncateSync(0);
+    file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
 }
 
 function inUse(file: Deno.FsFile, lockPath: string, storePath: string): StateError {

@@ -1,6 +1,8 @@
 /** One delivery: the name, the question "did it land?", the upload, and the check of the receipt. */
 import {
+  asDriverError,
   DriverError,
+  type ErrorCode,
   pathProblem,
   type Receipt,
   type SharedLimit,
@@ -44,6 +46,9 @@ export interface DeliverContext {
 /** The spool's copy is not what was proven when it was fetched. */
 export class SpoolDamage extends Error {}
 
+/** After these an upload may have landed; every other error is an answer. */
+const LOST_ANSWERS: readonly ErrorCode[] = ["broken", "uncertain", "cancelled"];
+
 /** A driver's resume state is stored at most so often, milliseconds. */
 const RESUME_INTERVAL_MS = 1000;
 
@@ -81,7 +86,16 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   await store.durable();
   outcome.started = true;
   outcome.isSent = true;
-  return checkReceipt(await upload(delivery, turn, params, context), delivery);
+  let receipt: Receipt;
+  try {
+    receipt = await upload(delivery, turn, params, context);
+  } catch (error) {
+    // Where nobody can be asked later, the driver's answer is all there is: only a lost one leaves it open.
+    const isOpen = LOST_ANSWERS.includes(asDriverError(error).code);
+    if (turn.capabilities.confirm !== true) outcome.started = isOpen;
+    throw error;
+  }
+  return checkReceipt(receipt, delivery);
 }
 
 /** Which name to ask for, and what may happen to a file that already has it. */

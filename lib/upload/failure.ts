@@ -5,8 +5,10 @@ import { hashFile, removeFile, type Spool, statSpoolFile } from "../spool/mod.ts
 import {
   addResent,
   type DeliveryFailure,
+  isStillSpooled,
   markDeliveryFailed,
   type QueuedDelivery,
+  recordWhenWritable,
   refetchFile,
   requeueDelivery,
   type Store,
@@ -58,7 +60,7 @@ export function settleFailure(
   const bestBytes = Math.max(delivery.bestBytes, facts.doneBytes);
   if (OF_THE_DEVICE.includes(error.code) || (error.code === "denied" && error.details.scope !== "file")) {
     store.write(() => {
-      requeueDelivery(store, delivery.id, bestBytes, error);
+      requeueDelivery(store, delivery.id, facts.started, bestBytes, error);
       addResent(store, facts.resentBytes);
     });
     return () => {};
@@ -133,6 +135,7 @@ export async function repairIfRotten(
   delivery: QueuedDelivery,
   error: DriverError,
   context: FailureContext,
+  signal: AbortSignal,
 ): Promise<boolean> {
   const path = context.spool.filePath(delivery.deviceDir, delivery.fileId);
   const stat = statSpoolFile(path);
@@ -140,17 +143,29 @@ export async function repairIfRotten(
     const { sha256 } = await hashFile(path, stat.sizeBytes);
     if (sha256 === delivery.sha256) return false;
   }
-  await repairSpool(delivery, error, context);
+  await repairSpool(delivery, error, context, signal);
   return true;
 }
 
 /** Drops a spool file that is not what was proven, and has it fetched again. */
-export async function repairSpool(delivery: QueuedDelivery, error: Error, context: FailureContext): Promise<void> {
+export async function repairSpool(
+  delivery: QueuedDelivery,
+  error: Error,
+  context: FailureContext,
+  signal: AbortSignal,
+): Promise<void> {
   const { store, spool, log, onReleased } = context;
-  if (!refetchFile(store, delivery.fileId, error.message)) return;
+  // Another target may have seen the damage too: what it had fetched again is whole.
+  if (!isStillSpooled(store, delivery)) return;
+  const path = spool.filePath(delivery.deviceDir, delivery.fileId);
   log.warning(`${error.message}: it is fetched again`);
-  await store.durable();
-  await removeFile(spool.filePath(delivery.deviceDir, delivery.fileId));
+  // The damaged bytes go first: if we die now they are missing, and not taken for a download that was whole.
+  await removeFile(path);
+  const isOurs = await recordWhenWritable(store, () => refetchFile(store, delivery.fileId, error.message), {
+    signal,
+    onFull: ({ message }) => log.warning(`${message}: uploads wait`),
+  });
+  if (!isOurs) return;
   spool.free(delivery.sizeBytes);
   onReleased();
 }

@@ -2,12 +2,21 @@
  * The uploader: SPOOL → TARGET, one station per job and target. Before it repeats an upload whose answer was lost it asks
  * whether the file is there; a delivery ends with a receipt, or is parked with the target's words.
  */
-import { asDriverError, Bell, type DeviceAccess, DriverError, SharedLimit, type Turn } from "../driver/mod.ts";
+import {
+  asDriverError,
+  Bell,
+  type DeviceAccess,
+  DriverError,
+  type Receipt,
+  SharedLimit,
+  type Turn,
+} from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
 import { removeFile, type Spool } from "../spool/mod.ts";
 import {
   addResent,
   markDelivered,
+  markDue,
   nextDeliveries,
   type QueuedDelivery,
   recordWhenWritable,
@@ -32,6 +41,8 @@ export interface UploaderOptions {
   onUncertain: "hold" | "retry";
   /** Bytes per second for the whole station; absent: no limit. */
   bytesPerSecond?: number;
+  /** The source's copy is due so long after the last receipt, milliseconds; absent: it is kept. */
+  removeAfterMs?: number;
   host: string;
   events: EventBus;
   log: Log;
@@ -115,57 +126,80 @@ export class Uploader {
   }
 
   async #move(delivery: QueuedDelivery, turn: Turn, signal: AbortSignal): Promise<void> {
-    const { store, spool, job, target, events, onReleased } = this.#options;
+    const { store, job, target, events, removeAfterMs } = this.#options;
     const outcome: UploadOutcome = { doneBytes: 0, resentBytes: 0, started: delivery.started, isSent: false };
     const context: DeliverContext = { ...this.#options, signal, outcome, limit: this.#limit };
+    let receipt: Receipt;
+    let isDone = false;
     try {
-      const receipt = await deliver(delivery, turn, context);
+      receipt = await deliver(delivery, turn, context);
       turn.end();
-      const isDone = store.write(() => {
+      isDone = store.write(() => {
         addResent(store, outcome.resentBytes);
-        return markDelivered(store, delivery, receipt, outcome.resentBytes);
+        const isLast = markDelivered(store, delivery, receipt, outcome.resentBytes);
+        if (isLast && removeAfterMs !== undefined) markDue(store, delivery.fileId, removeAfterMs);
+        return isLast;
       });
       await store.durable();
-      events.emit({
-        event: "delivered",
-        job: job.name,
-        path: delivery.path,
-        target: target.name,
-        sizeBytes: delivery.sizeBytes,
-        receipt,
-      });
-      if (isDone) {
-        // No release of a spool file before its commit.
-        await removeFile(spool.filePath(delivery.deviceDir, delivery.fileId));
-        spool.free(delivery.sizeBytes);
-        onReleased();
-      }
     } catch (error) {
-      if (error instanceof SpoolDamage) {
-        await repairSpool(delivery, error, this.#options);
-        return;
-      }
-      if (error instanceof StateError && error.code === "no_space") {
-        // Our own disk is full: the target is not to blame.
-        turn.end();
-        await this.#fail(delivery, new DriverError("no_space", error.message), {
-          ...outcome,
-          alone: false,
-          canConfirm: false,
-        }, signal);
-        return;
-      }
-      const failure = asDriverError(error);
-      turn.end(failure);
-      if (failure.code === "corrupt" && await repairIfRotten(delivery, failure, this.#options)) return;
-      await this.#fail(delivery, failure, {
-        ...outcome,
-        alone: turn.alone,
-        canConfirm: turn.capabilities.confirm === true && outcome.isSent,
-      }, signal);
+      await this.#settle(delivery, error, turn, outcome, signal);
+      return;
     } finally {
       turn.end();
     }
+    events.emit({
+      event: "delivered",
+      job: job.name,
+      path: delivery.path,
+      target: target.name,
+      sizeBytes: delivery.sizeBytes,
+      receipt,
+    });
+    if (isDone) await this.#release(delivery);
+  }
+
+  /** Makes room in the spool. What is delivered stays so, whatever happens here: the next start removes what is left. */
+  async #release(delivery: QueuedDelivery): Promise<void> {
+    const { spool, log, onReleased } = this.#options;
+    const path = spool.filePath(delivery.deviceDir, delivery.fileId);
+    try {
+      // No release of a spool file before its commit.
+      await removeFile(path);
+    } catch (error) {
+      log.error(`Cannot remove "${path}" from the spool: ${error instanceof Error ? error.message : error}`);
+      return;
+    }
+    spool.free(delivery.sizeBytes);
+    onReleased();
+  }
+
+  async #settle(
+    delivery: QueuedDelivery,
+    error: unknown,
+    turn: Turn,
+    outcome: UploadOutcome,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let failure: DriverError;
+    if (error instanceof StateError && error.code === "no_space") {
+      // Our own disk is full: the target is not to blame.
+      turn.end();
+      failure = new DriverError("no_space", error.message);
+    } else {
+      failure = asDriverError(error);
+      turn.end(error instanceof SpoolDamage ? undefined : failure);
+      try {
+        if (error instanceof SpoolDamage) return await repairSpool(delivery, error, this.#options, signal);
+        if (failure.code === "corrupt" && await repairIfRotten(delivery, failure, this.#options, signal)) return;
+      } catch (cause) {
+        failure = asDriverError(cause);
+      }
+    }
+    await this.#fail(delivery, failure, {
+      ...outcome,
+      alone: turn.alone,
+      canConfirm: turn.capabilities.confirm === true && outcome.isSent,
+    }, signal);
   }
 
   async #fail(

@@ -1,6 +1,6 @@
 /** The arguments of an `ftp` device, checked for meaning; types and defaults are the manifest's. */
 import { DriverError } from "../../lib/driver/mod.ts";
-import { loadOpenssl } from "./openssl.ts";
+import type { Openssl } from "./openssl.ts";
 
 /** The arguments as the driver uses them. */
 export interface FtpConfig {
@@ -19,9 +19,10 @@ export interface FtpConfig {
 
 /**
  * The configuration in `args`. Touches no network.
+ * @param loadTls gives OpenSSL, which pins need
  * @throws {DriverError} `invalid_config` with the JSON pointer of what is wrong
  */
-export function parseConfig(args: Record<string, unknown>): FtpConfig {
+export function parseConfig(args: Record<string, unknown>, loadTls: () => Openssl | null): FtpConfig {
   const secure = args["secure"] === true ? "explicit" : args["secure"] as FtpConfig["secure"];
   const config: FtpConfig = {
     host: hostOf(args["host"] as string),
@@ -33,7 +34,7 @@ export function parseConfig(args: Record<string, unknown>): FtpConfig {
     connections: args["connections"] as number,
   };
   if (args["ca"] !== undefined) config.ca = certificateFile(args["ca"] as string, secure);
-  if (args["pin"] !== undefined) config.pin = pinOf(args["pin"] as string, secure);
+  if (args["pin"] !== undefined) config.pin = pinOf(args["pin"] as string, secure, loadTls);
   return config;
 }
 
@@ -74,7 +75,7 @@ function certificateFile(path: string, secure: FtpConfig["secure"]): string {
   return path;
 }
 
-function pinOf(pin: string, secure: FtpConfig["secure"]): string {
+function pinOf(pin: string, secure: FtpConfig["secure"], loadTls: () => Openssl | null): string {
   if (secure === false) throw withoutTls("pin");
   const hex = pin.replaceAll(":", "").replace(/^sha256[-/]/i, "").toLowerCase();
   if (!/^[0-9a-f]{64}$/.test(hex)) {
@@ -85,7 +86,7 @@ function pinOf(pin: string, secure: FtpConfig["secure"]): string {
     );
   }
   // Deno's own TLS does not show the certificate that a server sent.
-  if (loadOpenssl() === null) {
+  if (loadTls() === null) {
     throw invalid(
       "pin",
       'Argument "pin" needs OpenSSL 3 on this machine',

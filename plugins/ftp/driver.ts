@@ -26,6 +26,7 @@ import { explainMissing, listDirectory, lookUp } from "./entries.ts";
 import { ReplyError, toDriverError } from "./errors.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
 import { Memory } from "./memory.ts";
+import { loadOpenssl, type Openssl } from "./openssl.ts";
 import { Pool } from "./pool.ts";
 import { Session } from "./session.ts";
 import { confirm, upload } from "./upload.ts";
@@ -35,12 +36,19 @@ export class FtpDriver implements Driver {
   #params: InitializeParams | undefined;
   #pool: Pool | undefined;
   readonly #directories = new Directories();
+  readonly #loadTls: () => Openssl | null;
+
+  /** @param loadTls gives the TLS to use, `null` for Deno's own; called only for secured devices */
+  constructor(loadTls: () => Openssl | null = loadOpenssl) {
+    this.#loadTls = loadTls;
+  }
 
   initialize(params: InitializeParams, link: DeviceLink): InitializeResult {
-    const config = parseConfig(params.args);
+    const config = parseConfig(params.args, this.#loadTls);
     const memory = new Memory(params.stateDir, `${config.host}:${config.port}:${config.user}`);
     const context = {
       config,
+      loadTls: this.#loadTls,
       memory,
       stateDir: params.stateDir,
       log: link.log.bind(link),

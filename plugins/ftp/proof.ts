@@ -54,11 +54,12 @@ export async function hashOf(
 ): Promise<string | undefined> {
   const absolute = session.path(path);
   let command: string;
-  if (session.has("xsha256")) command = `XSHA256 ${absolute}`;
-  else if (session.features.some((feature) => /^hash .*sha-256/.test(feature))) {
+  // HASH first: XSHA256 takes what follows a space in a name for an offset.
+  if (session.features.some((feature) => /^hash .*sha-256/.test(feature))) {
     if (!isDone(await session.control.command("OPTS HASH SHA-256"))) return undefined;
     command = `HASH ${absolute}`;
-  } else return undefined;
+  } else if (session.has("xsha256")) command = `XSHA256 ${absolute}`;
+  else return undefined;
   const reply = await waiting(
     call,
     sizeBytes,

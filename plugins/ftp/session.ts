@@ -4,6 +4,7 @@ import type { FtpConfig } from "./config.ts";
 import { Control, isDone } from "./control.ts";
 import { isTooMany, ReplyError, TooManyConnections } from "./errors.ts";
 import type { Memory } from "./memory.ts";
+import type { Openssl } from "./openssl.ts";
 import { type Reply, replyText } from "./parse_reply.ts";
 import { type ByteStream, closeConn, ConnectionLost, connectTcp, ConnStream, TlsRefused } from "./stream.ts";
 import { makeTlsClient, type TlsClient } from "./tls.ts";
@@ -16,6 +17,8 @@ const QUIT_TIMEOUT_MS = 400;
 /** What every session of a device shares. */
 export interface SessionContext {
   config: FtpConfig;
+  /** OpenSSL, or `null` for Deno's own TLS. */
+  loadTls: () => Openssl | null;
   memory: Memory;
   stateDir: string;
   log: (level: LogLevel, message: string) => void;
@@ -52,7 +55,7 @@ export class Session {
   static async open(context: SessionContext, signal?: AbortSignal): Promise<Session> {
     const { config } = context;
     const conn = await connectTcp(config.host, config.port, signal);
-    const tls = config.secure === false ? undefined : clientFor(config, conn);
+    const tls = config.secure === false ? undefined : clientFor(context, conn);
     let session: Session | undefined;
     const onAbort = () => session === undefined ? closeConn(conn) : session.close();
     signal?.addEventListener("abort", onAbort, { once: true });
@@ -209,13 +212,13 @@ export class Session {
   }
 }
 
-function clientFor(config: FtpConfig, conn: Deno.TcpConn): TlsClient {
+function clientFor({ config, loadTls }: SessionContext, conn: Deno.TcpConn): TlsClient {
   try {
     return makeTlsClient({
       hostname: config.host,
       ...(config.ca === undefined ? {} : { ca: config.ca }),
       ...(config.pin === undefined ? {} : { pin: config.pin }),
-    });
+    }, loadTls());
   } catch (error) {
     conn.close();
     throw error;

@@ -2,7 +2,7 @@
  * TLS for control and data connections. OpenSSL where the machine has it, since data connections must resume the control
  * connection's session on many servers; else Deno's own TLS, which serves servers that do not ask for that.
  */
-import { cString, loadOpenssl, type Openssl, opensslError, verifyProblem } from "./openssl.ts";
+import { cString, type Openssl, opensslError, verifyProblem } from "./openssl.ts";
 import {
   type ByteStream,
   closeConn,
@@ -39,7 +39,7 @@ export interface TlsClient {
 }
 
 /** A client with the best TLS there is. */
-export function makeTlsClient(options: TlsOptions, openssl: Openssl | null = loadOpenssl()): TlsClient {
+export function makeTlsClient(options: TlsOptions, openssl: Openssl | null): TlsClient {
   return openssl === null ? new DenoTls(options) : new OpensslTls(openssl, options);
 }
 

@@ -190,18 +190,19 @@ async function keepsTime(bench: Bench): Promise<void> {
 async function resumes(bench: Bench): Promise<void> {
   const bytes = content(1024 * KIB);
   const params = await bench.uploadParams("dir/log.ulg", bytes);
-  const { options, lastBytes } = cancelAt(192 * KIB);
+  const { options, lastBytes } = cancelAt(640 * KIB);
   let state: unknown;
   const onProgress = (progress: Progress) => {
     if (progress.resume !== undefined) state = progress.resume;
     options.onProgress?.(progress);
   };
-  const cancelled = bench.client.upload({ ...params, maxBytesPerSecond: 384 * KIB }, { ...options, onProgress });
+  const cancelled = bench.client.upload({ ...params, maxBytesPerSecond: 1024 * KIB }, { ...options, onProgress });
   const error = await fails(cancelled, "cancelled");
   state = error.details.resume ?? state;
   for (const name of await bench.device.names()) assert.ok(isTemporary(name), `"${name}" after the cancelling`);
   const reports: number[] = [];
-  const again = { ...params, maxBytesPerSecond: 1024 * KIB, ...(state === undefined ? {} : { resume: state }) };
+  // So slow that one who starts again cannot have come far at the first report.
+  const again = { ...params, maxBytesPerSecond: 256 * KIB, ...(state === undefined ? {} : { resume: state }) };
   const receipt = await bench.client.upload(again, { onProgress: ({ doneBytes }) => void reports.push(doneBytes) });
   assert.equal(receipt.path, "dir/log.ulg");
   assert.ok((reports[0] ?? 0) >= lastBytes() / 2, `Started again from ${reports[0]}, had reached ${lastBytes()}`);

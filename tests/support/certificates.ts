@@ -13,8 +13,11 @@ export interface Certificates {
   sha256: string;
 }
 
-/** Makes both in `dir`, valid for "localhost", 127.0.0.1 and ::1. */
-export function makeCertificates(dir: string): Certificates {
+/**
+ * Makes both in `dir`.
+ * @param names what the server's certificate is for
+ */
+export function makeCertificates(dir: string, names = "DNS:localhost,IP:127.0.0.1,IP:::1"): Certificates {
   const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: dir, stdio: ["ignore", "pipe", "pipe"] });
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   openssl(
@@ -33,7 +36,7 @@ export function makeCertificates(dir: string): Certificates {
   openssl("req", ...key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr");
   Deno.writeTextFileSync(
     `${dir}/server.ext`,
-    "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n",
+    `subjectAltName=${names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n`,
   );
   const signer = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
   openssl(

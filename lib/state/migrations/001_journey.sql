@@ -2,7 +2,8 @@
 -- All times that a person reads are milliseconds since 1970 UTC (a Pi's clock may be wrong: nothing is decided by
 -- them). Retry times are milliseconds of the running process's monotonic clock and are cleared at start.
 
--- One row per fact about the store itself: store_id, boot_id.
+-- One row per fact about the store itself: store_id, boot_id, resent_bytes, uptime_ms (the store's
+-- own clock, which a wrong date moves by a day at most), uptime_counted_at.
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -30,6 +31,7 @@ CREATE TABLE source (
   job_id    INTEGER NOT NULL REFERENCES job (id),
   device_id TEXT NOT NULL,                  -- the driver's word (volume UUID, autopilot UID), else the configured name
   listed_ms INTEGER,                        -- end of the last complete listing
+  met       INTEGER NOT NULL DEFAULT 0,     -- 1: the first contact is over: max_first does not apply any more
   UNIQUE (job_id, device_id)
 ) STRICT;
 
@@ -74,14 +76,21 @@ CREATE TABLE file (
   spool_inode   INTEGER,                    -- identity of the spooled file when it was hashed
   spool_ctime_ms REAL,
   resent_bytes  INTEGER NOT NULL DEFAULT 0, -- bytes fetched more than once
+  shelved       INTEGER NOT NULL DEFAULT 0, -- 1: left the spool for others; is fetched again when one of its targets is back
+  source_copy   TEXT NOT NULL DEFAULT 'kept' CHECK (source_copy IN ('kept', 'due', 'removed', 'refused')),
+  due_at_ms     INTEGER,                    -- when the source's copy may be removed, on the store's own clock (meta uptime_ms)
+  removal       TEXT,                       -- why it was refused, or when it was removed
   found_ms      INTEGER NOT NULL,
   changed_ms    INTEGER NOT NULL            -- since when it is in this state
 ) STRICT;
 
 CREATE UNIQUE INDEX file_path ON file (source_id, path, generation);
 -- The downloader's queue in each order.
-CREATE INDEX file_queue_time ON file (source_id, modified_ms, id) WHERE state = 'found' AND retry_at_ms = 0;
-CREATE INDEX file_queue_name ON file (source_id, path) WHERE state = 'found' AND retry_at_ms = 0;
+CREATE INDEX file_queue_time ON file (source_id, modified_ms, id) WHERE state = 'found' AND retry_at_ms = 0 AND shelved = 0;
+CREATE INDEX file_queue_name ON file (source_id, path) WHERE state = 'found' AND retry_at_ms = 0 AND shelved = 0;
+-- The remover's queue.
+CREATE INDEX file_due ON file (source_id, due_at_ms) WHERE source_copy = 'due';
+CREATE INDEX file_shelved ON file (id) WHERE shelved = 1;
 CREATE INDEX file_retry ON file (retry_at_ms) WHERE retry_at_ms > 0;
 -- Everything unfinished, small beside what is done.
 CREATE INDEX file_open ON file (state, source_id) WHERE state IN ('found', 'downloading', 'spooled', 'parked');
