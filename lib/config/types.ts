@@ -9,6 +9,7 @@ export interface SpoolConfig {
   refetch: boolean;
 }
 
+/** The log for people. */
 export interface LogConfig {
   level: "debug" | "info" | "warning" | "error";
   /** Absent: stderr only. */
@@ -29,11 +30,13 @@ export interface DeviceConfig {
   place: string;
 }
 
+/** One target of a job. */
 export interface TargetConfig {
   name: string;
   device: DeviceConfig;
 }
 
+/** Which files of a source are wanted. */
 export interface RulesConfig {
   include: string[];
   exclude: string[];
@@ -42,8 +45,10 @@ export interface RulesConfig {
   maxSizeBytes?: number;
 }
 
+/** What is fetched first. */
 export type FinderOrder = "newest" | "oldest" | "name";
 
+/** How a source is listed. */
 export interface FinderConfig {
   intervalMs: number;
   settleMs: number;
@@ -51,6 +56,7 @@ export interface FinderConfig {
   maxFirst?: number;
 }
 
+/** One source, its targets, and how files go from one to the others. */
 export interface JobConfig {
   name: string;
   source: DeviceConfig;
@@ -82,6 +88,7 @@ export interface Origin {
   line?: number;
 }
 
+/** A whole configuration. */
 export interface Config {
   /** The file that was read, absolute. */
   file: string;

@@ -30,8 +30,8 @@ export interface DownloaderOptions {
   bytesPerSecond?: number;
   events: EventBus;
   log: Log;
-  /** Asks for room in a full spool; returns whether any was made. */
-  makeRoom: (bytes: number, signal: AbortSignal) => Promise<boolean>;
+  /** Asks for room in a full spool; returns whether any was made. Absent: what is full stays full. */
+  makeRoom?: (bytes: number, signal: AbortSignal) => Promise<boolean>;
   /** Called when a file is in the spool. */
   onSpooled: () => void;
   /** Called when the source turned out to differ from its listing: list again soon. */
@@ -112,7 +112,7 @@ export class Downloader {
         turn.end();
         // Never with a turn in our hands: making room asks the source.
         const needBytes = current.fingerprint.sizeBytes ?? 0;
-        if (this.#waitsForRoom && !await this.#options.makeRoom(needBytes, signal)) {
+        if (this.#waitsForRoom && !await this.#options.makeRoom?.(needBytes, signal)) {
           await this.#bell.wait(signal, NO_SPACE_PAUSE_MS);
         }
         continue;

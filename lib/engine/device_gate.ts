@@ -15,6 +15,7 @@ import {
   type Turn,
   type TurnOptions,
 } from "../driver/mod.ts";
+import { type Clock, SYSTEM_CLOCK } from "../host/clock.ts";
 import type { EventBus } from "../observe/mod.ts";
 
 /** What the gate needs of a hosted plugin. */
@@ -32,6 +33,8 @@ export interface GateOptions {
   record: (state: { available: boolean; held: boolean; code?: string; reason?: string }) => void;
   /** Called when the gate opens or closes. */
   onChange: () => void;
+  /** Replaced by tests. */
+  clock?: Clock;
 }
 
 /** Why a device cannot be used now. */
@@ -63,7 +66,9 @@ export class DeviceGate implements DeviceAccess {
   #connecting = false;
   #closed: Closed | undefined;
   #failures = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Why the device says that it is held, until it says that it is not: no error and no answer outweighs that. */
+  #heldReason: string | undefined;
+  #cancelTimer: () => void = () => {};
   #stopped = false;
   readonly #abort = new AbortController();
   readonly #running = new Set<GateTurn>();
@@ -125,13 +130,13 @@ export class DeviceGate implements DeviceAccess {
   stop(): void {
     this.#stopped = true;
     this.#abort.abort();
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
   }
 
   /** Takes an error's word on the device. */
   report(error: DriverError): void {
     const { code, message, details } = error;
-    if (this.#stopped || code === "cancelled") return;
+    if (this.#stopped || this.#heldReason !== undefined || code === "cancelled") return;
     if (code === "denied" && details.scope === "file") return;
     const hint = details.hint;
     const closed: Closed = { code, reason: message, ...(hint === undefined ? {} : { hint }) };
@@ -158,12 +163,14 @@ export class DeviceGate implements DeviceAccess {
   }
 
   #onState(state: DeviceState): void {
+    if (this.#stopped) return;
     if (state.callsMax !== undefined) {
       this.#callsMax = state.callsMax;
       this.#serve();
     }
     const reason = state.reason ?? "Device says so";
-    if (state.held === true) this.#close({ code: "held", reason }, NEVER_MS);
+    if (state.held !== undefined) this.#heldReason = state.held ? reason : undefined;
+    if (this.#heldReason !== undefined) this.#close({ code: "held", reason: this.#heldReason }, NEVER_MS);
     else if (state.available === false) this.#close({ code: "unavailable", reason }, AWAY.maxMs);
     else if (state.available === true || (state.held === false && this.#closed?.code === "held")) this.#openUp();
   }
@@ -171,14 +178,15 @@ export class DeviceGate implements DeviceAccess {
   #close(closed: Closed, againMs: number): void {
     const was = this.#closed;
     this.#closed = closed;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#lookAgain(), Math.min(againMs, NEVER_MS));
+    this.#cancelTimer();
+    const { clock = SYSTEM_CLOCK } = this.#options;
+    this.#cancelTimer = clock.after(Math.min(againMs, NEVER_MS), () => this.#lookAgain());
     if (was?.code === closed.code) return;
     this.#tell(closed);
   }
 
   #openUp(): void {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     if (this.#closed !== undefined) {
       this.#closed = undefined;
       this.#tell(undefined);
@@ -205,7 +213,7 @@ export class DeviceGate implements DeviceAccess {
 
   /** Asks a closed device whether it is there, without touching a file. */
   async #lookAgain(): Promise<void> {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#heldReason !== undefined) return;
     if (this.#closed?.code === "no_space") return this.#openUp();
     const { client } = this.#options;
     const signal = this.#abort.signal;
@@ -221,7 +229,7 @@ export class DeviceGate implements DeviceAccess {
         return this.report(asDriverError(error));
       }
     }
-    if (this.#stopped) return;
+    if (this.#stopped || this.#heldReason !== undefined) return;
     this.#openUp();
   }
 

@@ -17,6 +17,7 @@ import { JobPipeline } from "./pipeline.ts";
 import { reconcile } from "./reconcile.ts";
 import { RoomMaker } from "./room.ts";
 
+/** How to run. */
 export interface SyncOptions {
   /** End when all that can move has moved. */
   once: boolean;

@@ -33,6 +33,7 @@ export interface PlannedFile {
   problem?: string;
 }
 
+/** What looking needs. */
 export interface InspectOptions {
   plugins: PluginSet;
   signal: AbortSignal;

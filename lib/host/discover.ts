@@ -13,6 +13,7 @@ import {
 /** Where packages of the machine put plugins. */
 const SYSTEM_DIR = "/usr/local/lib/filesync/plugins";
 
+/** Where to look for plugins. */
 export interface DiscoverOptions {
   /** `plugins.dirs` of the config, absolute. */
   configDirs?: readonly string[];

@@ -43,6 +43,7 @@ import { shownError } from "./shown_error.ts";
 import { Supervisor } from "./supervisor.ts";
 import { type Words, wordsFor } from "./words.ts";
 
+/** One device: its plugin, its arguments, its folders. */
 export interface HostedDeviceOptions {
   plugin: Plugin;
   /** The device's name in the configuration. */

@@ -41,7 +41,9 @@ export const manifestSchema = z.object({
   permissions: permissionsSchema.optional(),
 });
 
+/** What a driver that Deno runs may do; placeholders such as `{args.host}` are filled in per device. */
 export type Permissions = z.infer<typeof permissionsSchema>;
+/** A manifest, checked. */
 export type Manifest = z.infer<typeof manifestSchema>;
 
 /** A kind of driver that was found, usable or not. */

@@ -8,6 +8,7 @@ export interface Tally {
   bytes: number;
 }
 
+/** Deliveries to one target, by state. */
 export interface TargetStatus {
   name: string;
   waiting: Tally;
@@ -17,6 +18,7 @@ export interface TargetStatus {
   uncertain: Tally;
 }
 
+/** Files of one job, by state. */
 export interface JobStatus {
   name: string;
   found: Tally;
@@ -29,6 +31,7 @@ export interface JobStatus {
   lastListing?: string;
 }
 
+/** What was last said of a device. */
 export interface DeviceStatus {
   name: string;
   role: "source" | "target";
@@ -38,6 +41,7 @@ export interface DeviceStatus {
   since: string;
 }
 
+/** Something that a person has to decide. */
 export interface ParkedItem {
   job: string;
   path: string;
@@ -50,6 +54,7 @@ export interface ParkedItem {
   since: string;
 }
 
+/** The whole answer. */
 export interface StatusReport {
   schema: 1;
   time: string;

@@ -6,6 +6,7 @@ export type SpoolErrorCode =
   /** The file can never fit. */
   | "too_large";
 
+/** An error of the spool. */
 export class SpoolError extends Error {
   override readonly name = "SpoolError";
   readonly code: SpoolErrorCode;

@@ -21,6 +21,7 @@ import {
 import { join } from "node:path";
 import { SpoolError } from "./errors.ts";
 
+/** Where the spool is, and how large it may become. */
 export interface SpoolOptions {
   dir: string;
   quotaBytes: number;

@@ -138,6 +138,7 @@ export function markDelivered(store: Store, delivery: QueuedDelivery, receipt: R
   });
 }
 
+/** What happens to a delivery after a failure. */
 export interface DeliveryFailure {
   state: "waiting" | "parked" | "uncertain";
   /** Whether it still is unknown if the upload landed. */
@@ -153,6 +154,7 @@ export interface DeliveryFailure {
   dropResume?: boolean;
 }
 
+/** Records a failure. Await `durable()` before it is told. */
 export function markDeliveryFailed(store: Store, id: number, failure: DeliveryFailure): void {
   const resume = failure.error.details.resume;
   store.write(() =>

@@ -1,5 +1,8 @@
 /** What can be wrong with the state store, and what the operator can do. */
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
 
+/** What is wrong with the store. */
 export type StateErrorCode =
   /** Another process holds the store. */
   | "locked"
@@ -8,6 +11,7 @@ export type StateErrorCode =
   /** The disk is full: the caller pauses and goes on when there is room. */
   | "no_space";
 
+/** An error of the state store. */
 export class StateError extends Error {
   override readonly name = "StateError";
   readonly code: StateErrorCode;
@@ -44,6 +48,19 @@ function sqliteCode(error: unknown): number | undefined {
   return WORDS.find(([words]) => words.test(message))?.[1];
 }
 
+/** Less than this is no room for a log and its index, bytes. */
+const ROOM_BYTES_MIN = 64 * 1024;
+
+function isDiskFull(path: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    return Number(bavail) * Number(bsize) < ROOM_BYTES_MIN;
+  } catch {
+    // The folder itself cannot be looked at: that is the failure to tell.
+    return false;
+  }
+}
+
 /** A failure to make the store's folder or to take its lock, as a `StateError`. */
 export function asOpenError(error: unknown, path: string): unknown {
   const code = (error as { code?: unknown } | null)?.code;
@@ -62,7 +79,10 @@ export function asOpenError(error: unknown, path: string): unknown {
 /** A SQLite failure as a `StateError` where it has a consequence of its own, else the error itself. */
 export function asStateError(error: unknown, path: string): unknown {
   const words = error instanceof Error ? error.message : String(error);
-  switch (sqliteCode(error)) {
+  let code = sqliteCode(error);
+  // SQLite calls it an I/O error when the shared memory of its log finds no room.
+  if ((code === SQLITE_IOERR || code === SQLITE_CANTOPEN) && isDiskFull(path)) code = SQLITE_FULL;
+  switch (code) {
     case SQLITE_FULL:
       return new StateError("no_space", `Cannot write the state store "${path}": no space left`, { cause: error });
     case SQLITE_BUSY:

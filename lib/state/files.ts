@@ -3,6 +3,7 @@ import type { DriverError, Fingerprint } from "../driver/mod.ts";
 import { fingerprintOfRow } from "./listings.ts";
 import type { Store } from "./store.ts";
 
+/** Where a file is on its way. */
 export type FileState = "found" | "downloading" | "spooled" | "done" | "parked" | "gone";
 
 /** A file that is to be fetched. */
@@ -103,6 +104,7 @@ export function markSynced(store: Store, id: number, syncedBytes: number): void 
   store.write(() => store.run("UPDATE file SET synced_bytes = ? WHERE id = ?", syncedBytes, id));
 }
 
+/** What is known of a file that is whole in the spool. */
 export interface SpooledFacts {
   sizeBytes: number;
   sha256: string;
@@ -169,6 +171,7 @@ export interface FileFailure {
   resentBytes: number;
 }
 
+/** Records a failure. Await `durable()` before it is told. */
 export function markFileFailed(store: Store, id: number, failure: FileFailure): void {
   store.write(() =>
     store.run(

@@ -11,6 +11,7 @@ const BEYOND_FIRST = `
       SELECT id FROM file WHERE source_id = ?1 AND state = 'found' ORDER BY modified_ms DESC, id DESC LIMIT ?5)
     RETURNING path`;
 
+/** What a listing is of, and how its files are judged. */
 export interface SightOptions {
   jobId: number;
   sourceId: number;

@@ -113,6 +113,7 @@ export interface Outstanding {
   left: number;
 }
 
+/** Counts what is left of some jobs, from the tally. */
 export function outstanding(store: Store, jobIds: number[]): Outstanding {
   const rows = store.all<TallyRow & Record<string, unknown>>(
     `SELECT y.* FROM tally y LEFT JOIN target t ON t.id = y.target_id

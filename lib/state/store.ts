@@ -22,6 +22,7 @@ const BUSY_MS = 5000;
  */
 const LINGER_MS = 2;
 
+/** How to open a store. */
 export interface StoreOptions {
   /** Open for looking only: no lock, no migration. The file must exist. */
   readOnly?: boolean;

@@ -1,0 +1,381 @@
+import assert from "node:assert/strict";
+import { DriverError, type ErrorCode, type Turn } from "../driver/mod.ts";
+import { EventBus, type FilesyncEvent } from "../observe/mod.ts";
+import { death, FakeDevice } from "../../tests/support/fake_device.ts";
+import { DeviceGate } from "./device_gate.ts";
+
+/** Time that moves when it is told to. */
+class FakeClock {
+  #nowMs = 0;
+  #timers = new Map<number, { atMs: number; run: () => void }>();
+  #next = 1;
+  nowMs = () => this.#nowMs;
+  after = (ms: number, run: () => void) => {
+    const id = this.#next++;
+    this.#timers.set(id, { atMs: this.#nowMs + ms, run });
+    return () => void this.#timers.delete(id);
+  };
+  get pending(): number {
+    return this.#timers.size;
+  }
+  /** When the next timer is due, milliseconds from now. */
+  get nextMs(): number | undefined {
+    const due = [...this.#timers.values()].map(({ atMs }) => atMs - this.#nowMs);
+    return due.length === 0 ? undefined : Math.min(...due);
+  }
+  async pass(ms: number): Promise<void> {
+    this.#nowMs += ms;
+    for (const [id, { atMs, run }] of [...this.#timers]) {
+      if (atMs <= this.#nowMs) {
+        this.#timers.delete(id);
+        run();
+      }
+    }
+    await settle();
+  }
+}
+
+const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+
+class GateBed implements Disposable {
+  readonly device = new FakeDevice();
+  readonly clock = new FakeClock();
+  readonly events: Extract<FilesyncEvent, { event: "device" }>[] = [];
+  readonly records: unknown[] = [];
+  readonly gate: DeviceGate;
+  changes = 0;
+  readonly #abort = new AbortController();
+
+  constructor(role: "source" | "target" = "source") {
+    const bus = new EventBus();
+    bus.listen((event) => {
+      if (event.event === "device") this.events.push(event);
+    });
+    this.gate = new DeviceGate({
+      name: "drone1",
+      role,
+      client: this.device,
+      events: bus,
+      record: (state) => this.records.push(state),
+      onChange: () => this.changes++,
+      clock: this.clock,
+    });
+  }
+
+  turn(user = "job1", alone = false, signal = this.#abort.signal): Promise<Turn> {
+    return this.gate.turn(user, { signal, alone });
+  }
+
+  /** Asks for a turn and tells whether it was given at once. */
+  async gets(user = "job1"): Promise<boolean> {
+    const abort = new AbortController();
+    const turn = this.turn(user, false, abort.signal).then((turn) => turn, () => undefined);
+    await settle();
+    abort.abort();
+    const given = await turn;
+    given?.end();
+    return given !== undefined;
+  }
+
+  /** The device's words, one per transition. */
+  get words(): string[] {
+    return this.events.map((event) => event.held ? "held" : event.available ? "available" : event.code ?? "?");
+  }
+
+  [Symbol.dispose](): void {
+    this.gate.stop();
+    this.#abort.abort();
+  }
+}
+
+Deno.test("turn() gives as many turns as the device takes calls, and the next when one ends", async () => {
+  using bed = new GateBed();
+  bed.device.can = { callsMax: 2 };
+  const [first, second] = [await bed.turn(), await bed.turn()];
+  let third: Turn | undefined;
+  const waiting = bed.turn().then((turn) => third = turn);
+  await settle();
+  assert.equal(third, undefined);
+  first.end();
+  first.end();
+  await waiting;
+  assert.equal(bed.gate.active, 2, "ending twice frees one turn");
+  second.end();
+  third!.end();
+  assert.equal(bed.gate.active, 0);
+  assert.equal(bed.device.count("capabilities"), 1);
+});
+
+Deno.test("turn() lets two jobs take turns, however many turns one of them asks for", async () => {
+  using bed = new GateBed();
+  bed.device.can = { callsMax: 1 };
+  const served: string[] = [];
+  const asks = ["greedy", "greedy", "greedy", "greedy", "modest", "modest"].map((user) =>
+    bed.turn(user).then(async (turn) => {
+      served.push(user);
+      await settle();
+      turn.end();
+    })
+  );
+  await Promise.all(asks);
+  assert.deepEqual(served.slice(0, 4).filter((user) => user === "modest").length, 2, served.join(" "));
+});
+
+Deno.test("turn() starves nobody when three jobs ask all the time", async () => {
+  using bed = new GateBed();
+  bed.device.can = { callsMax: 1 };
+  const counts = new Map([["a", 0], ["b", 0], ["c", 0]]);
+  const ends = new AbortController();
+  const job = async (user: string) => {
+    while (!ends.signal.aborted) {
+      const turns = await Promise.all([bed.turn(user), bed.turn(user)].map((asked) =>
+        asked.then((turn) => {
+          counts.set(user, counts.get(user)! + 1);
+          turn.end();
+          if (counts.get(user)! >= 100) ends.abort();
+        })
+      ));
+      assert.equal(turns.length, 2);
+    }
+  };
+  await Promise.all([...counts.keys()].map(job));
+  const least = Math.min(...counts.values());
+  assert.ok(least >= 30, JSON.stringify([...counts]));
+});
+
+Deno.test("turn() follows callsMax as the device grows and shrinks", async () => {
+  using bed = new GateBed();
+  bed.device.can = { callsMax: 1 };
+  const first = await bed.turn();
+  const more = [bed.turn(), bed.turn()];
+  await settle();
+  assert.equal(bed.gate.active, 1);
+  bed.device.say({ callsMax: 3 });
+  const [second, third] = await Promise.all(more);
+  assert.equal(bed.gate.active, 3);
+  bed.device.say({ callsMax: 1 });
+  const last = bed.turn();
+  first.end();
+  second!.end();
+  await settle();
+  assert.equal(bed.gate.active, 1, "two had to end before another may start");
+  third!.end();
+  (await last).end();
+});
+
+Deno.test("turn() runs alone what asks for it: it waits for the others and keeps them out", async () => {
+  using bed = new GateBed();
+  const first = await bed.turn("a");
+  let alone: Turn | undefined;
+  let after: Turn | undefined;
+  const asked = [bed.turn("a", true).then((turn) => alone = turn), bed.turn("a").then((turn) => after = turn)];
+  await settle();
+  assert.deepEqual([alone, after], [undefined, undefined]);
+  first.end();
+  await settle();
+  assert.ok(alone !== undefined && after === undefined);
+  assert.equal(alone.alone, true);
+  alone.end();
+  await Promise.all(asked);
+  after!.end();
+});
+
+Deno.test("turn() tells every call of a dead plugin that it was not alone", async () => {
+  using bed = new GateBed();
+  const turns = [await bed.turn(), await bed.turn(), await bed.turn()];
+  for (const turn of turns) turn.end(death("SIGSEGV", false));
+  assert.deepEqual(turns.map((turn) => turn.alone), [false, false, false]);
+  await bed.clock.pass(60_000);
+  const single = await bed.turn("job1", true);
+  single.end(death("SIGSEGV", false));
+  assert.equal(single.alone, true);
+});
+
+Deno.test("turn() rejects when it is aborted, before and while it waits, and leaves no trace", async () => {
+  using bed = new GateBed();
+  bed.device.can = { callsMax: 1 };
+  await assert.rejects(bed.turn("a", false, AbortSignal.abort()), { name: "AbortError" });
+  const first = await bed.turn();
+  const abort = new AbortController();
+  const waiting = bed.turn("a", false, abort.signal);
+  abort.abort();
+  await assert.rejects(waiting, { name: "AbortError" });
+  first.end();
+  assert.equal(await bed.gets(), true);
+});
+
+Deno.test("DeviceGate holds its queue while the device is away and opens after stat of the root works", async () => {
+  using bed = new GateBed();
+  (await bed.turn()).end(new DriverError("unavailable", "No route"));
+  assert.equal(bed.gate.isOpen, false);
+  let got = false;
+  const waiting = bed.turn().then((turn) => {
+    got = true;
+    turn.end();
+  });
+  bed.device.script = ({ method }) => {
+    if (method === "stat") throw new DriverError("unavailable", "Still no route");
+  };
+  for (let n = 0; n < 10; n++) await bed.clock.pass(60_000);
+  assert.equal(got, false);
+  assert.ok(bed.device.count("stat") >= 10);
+  assert.ok(bed.clock.nextMs! <= 40_000, "it is asked for at least every 30 s and jitter");
+  bed.device.script = () => {};
+  await bed.clock.pass(60_000);
+  await waiting;
+  assert.deepEqual(bed.words, ["unavailable", "available"], "one event per transition");
+  assert.deepEqual(bed.records.length, 2);
+  assert.equal(bed.clock.pending, 0);
+});
+
+Deno.test("DeviceGate tries a plugin again that cannot even say what it can do", async () => {
+  using bed = new GateBed();
+  bed.device.script = ({ method, nth }) => {
+    if (method === "capabilities" && nth < 3) throw death(null as never, false);
+  };
+  const waiting = bed.turn();
+  for (let n = 0; n < 6; n++) await bed.clock.pass(60_000);
+  (await waiting).end();
+  assert.deepEqual(bed.words, ["broken", "available"]);
+});
+
+const errors: [ErrorCode, number, number][] = [
+  ["unavailable", 500, 2000],
+  ["broken", 500, 2000],
+  ["held", 30_000, 30_000],
+  ["denied", 45 * 60_000, 75 * 60_000],
+  ["invalid_config", 24 * 3600_000, Infinity],
+  ["unsupported", 24 * 3600_000, Infinity],
+];
+for (const [code, fromMs, toMs] of errors) {
+  Deno.test(`DeviceGate closes at "${code}" and looks again when the contract says`, async () => {
+    using bed = new GateBed();
+    (await bed.turn()).end(new DriverError(code, "Words", { hint: "Do this" }));
+    const next = bed.clock.nextMs!;
+    assert.ok(next >= fromMs && next <= toMs, `${next} ms`);
+    assert.deepEqual(bed.gate.closed, { code, reason: "Words", hint: "Do this" });
+    assert.equal(await bed.gets(), false);
+    assert.equal(bed.events.length, 1);
+    assert.equal(bed.events[0]!.available, code === "held");
+  });
+}
+
+for (const code of ["not_found", "changed", "corrupt", "rejected", "failed", "uncertain", "cancelled"] as ErrorCode[]) {
+  Deno.test(`DeviceGate stays open at "${code}", which speaks of a file`, async () => {
+    using bed = new GateBed();
+    (await bed.turn()).end(new DriverError(code, "Words"));
+    assert.equal(await bed.gets(), true);
+    assert.deepEqual(bed.events, []);
+  });
+}
+
+Deno.test('DeviceGate stays open at "denied" with the scope of a file', async () => {
+  using bed = new GateBed();
+  (await bed.turn()).end(new DriverError("denied", "Words", { scope: "file" }));
+  assert.equal(await bed.gets(), true);
+});
+
+Deno.test('DeviceGate rests a full target, and leaves a source open whose "no_space" is the spool', async () => {
+  using target = new GateBed("target");
+  (await target.turn()).end(new DriverError("no_space", "552"));
+  assert.equal(await target.gets(), false);
+  await target.clock.pass(30_000);
+  assert.equal(await target.gets(), true);
+  using source = new GateBed("source");
+  (await source.turn()).end(new DriverError("no_space", "Spool"));
+  assert.equal(await source.gets(), true);
+});
+
+Deno.test("DeviceGate waits as long as the driver asks, but not for ever", async () => {
+  using bed = new GateBed();
+  (await bed.turn()).end(new DriverError("held", "Busy", { retryAfterMs: 5000 }));
+  assert.equal(bed.clock.nextMs, 5000);
+});
+
+Deno.test("DeviceGate is held by $/state until $/state ends it", async () => {
+  using bed = new GateBed();
+  (await bed.turn()).end();
+  bed.device.say({ held: true, reason: "Armed" });
+  assert.equal(await bed.gets(), false);
+  for (let n = 0; n < 10; n++) await bed.clock.pass(3600_000);
+  assert.equal(bed.device.count("stat"), 0, "an armed vehicle is not asked anything");
+  bed.device.say({ held: false });
+  assert.equal(await bed.gets(), true);
+  assert.deepEqual(bed.words, ["held", "available"]);
+});
+
+Deno.test("DeviceGate stays held while other news arrive", async (t) => {
+  const news: [string, (bed: GateBed, running: Turn) => void | Promise<void>][] = [
+    ["the link is back", (bed) => bed.device.say({ available: true })],
+    ["the link is away and back", (bed) => {
+      bed.device.say({ available: false });
+      bed.device.say({ available: true });
+    }],
+    ["a call under way fails", async (bed, running) => {
+      running.end(new DriverError("unavailable", "Session ended"));
+      await bed.clock.pass(120_000);
+    }],
+    ["a call under way fails as held", async (bed, running) => {
+      running.end(new DriverError("held", "Session ended", { retryAfterMs: 10 }));
+      await bed.clock.pass(120_000);
+    }],
+    ["more calls are allowed", (bed) => bed.device.say({ callsMax: 8 })],
+  ];
+  for (const [name, happen] of news) {
+    await t.step(name, async () => {
+      using bed = new GateBed();
+      const running = await bed.turn();
+      bed.device.say({ held: true, reason: "Armed" });
+      await happen(bed, running);
+      assert.equal(await bed.gets(), false);
+      assert.equal(bed.device.count("stat"), 0);
+      running.end();
+      bed.device.say({ held: false });
+      await bed.clock.pass(120_000);
+      assert.equal(await bed.gets(), true);
+    });
+  }
+});
+
+Deno.test("DeviceGate stays held when it was just being asked whether it is there", async () => {
+  using bed = new GateBed();
+  (await bed.turn()).end(new DriverError("unavailable", "Away"));
+  const answer = Promise.withResolvers<void>();
+  bed.device.script = ({ method }) => method === "stat" ? answer.promise : undefined;
+  await bed.clock.pass(60_000);
+  bed.device.say({ held: true, reason: "Armed" });
+  answer.resolve();
+  await settle();
+  assert.equal(await bed.gets(), false);
+});
+
+Deno.test("DeviceGate opens when the plugin that held it has died", async () => {
+  using bed = new GateBed();
+  (await bed.turn()).end();
+  bed.device.say({ held: true, reason: "Armed" });
+  // What the host says when such a plugin has died: ask again.
+  bed.device.say({ available: true, held: false });
+  assert.equal(await bed.gets(), true);
+});
+
+Deno.test("DeviceGate closes while $/state says that the device is away", async () => {
+  using bed = new GateBed();
+  (await bed.turn()).end();
+  bed.device.say({ available: false, reason: "Unplugged" });
+  assert.equal(await bed.gets(), false);
+  bed.device.say({ available: true });
+  assert.equal(await bed.gets(), true);
+  assert.deepEqual(bed.words, ["unavailable", "available"]);
+});
+
+Deno.test("DeviceGate is silent after stop(): no timer, no call, no turn", async () => {
+  const bed = new GateBed();
+  const running = await bed.turn();
+  bed.gate.stop();
+  bed.device.say({ held: true });
+  bed.device.say({ available: false });
+  running.end(new DriverError("unavailable", "x"));
+  assert.equal(bed.clock.pending, 0);
+  assert.deepEqual(bed.events, []);
+  bed[Symbol.dispose]();
+});
