@@ -75,7 +75,12 @@ export class Downloader {
     this.wake();
   }
 
-  /** There may be work: files were found, room was made, a retry is due. */
+  /** Room was made in the spool. */
+  noteRoom(): void {
+    if (this.#waitsForRoom) this.#bell.ring();
+  }
+
+  /** There may be work: files were found, a retry is due, the device is back. */
   wake(): void {
     this.#queue = [];
     this.#bell.ring();
@@ -192,7 +197,7 @@ export class Downloader {
   }
 
   async #move(file: QueuedFile, turn: Turn, reservation: Reservation, signal: AbortSignal): Promise<void> {
-    const { job, events, onSpooled, spool, deviceDir } = this.#options;
+    const { job, events, spool, deviceDir } = this.#options;
     const outcome: FetchOutcome = { heldBytes: 0, resentBytes: 0 };
     try {
       const facts = await fetchToSpool(file, turn, { ...this.#options, signal, outcome, limit: this.#limit });
@@ -205,7 +210,6 @@ export class Downloader {
         sha256: facts.sha256,
         resumedBytes: facts.resumedBytes,
       });
-      onSpooled();
     } catch (error) {
       const failure = isFull(error)
         ? new DriverError("no_space", "Disk of the spool is full", { cause: error })

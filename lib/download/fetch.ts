@@ -30,6 +30,8 @@ export interface FetchContext {
   limit: SharedLimit;
   events: EventBus;
   signal: AbortSignal;
+  /** Called when the row says `spooled`, before that is on disk. */
+  onSpooled: () => void;
   /** Filled in while the download runs. */
   outcome: FetchOutcome;
 }
@@ -99,6 +101,8 @@ export async function fetchToSpool(
         markSpooled(store, file, facts);
         addResent(store, outcome.resentBytes);
       });
+      // The uploader may take it at once: what it marks shares this commit, and it sends nothing before that.
+      context.onSpooled();
       await store.durable();
     } catch (error) {
       // The row still says that the file is to be fetched: keep its bytes where the next attempt looks for them.

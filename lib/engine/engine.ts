@@ -32,6 +32,8 @@ export interface SyncOptions {
 
 /** How long a single run waits for a retry or an absent device, milliseconds. */
 const PATIENCE_MS = 10_000;
+/** How often a single run that moves files looks whether it is at its end, milliseconds. */
+const BUSY_LOOK_MS = 50;
 /** How often the store's own clock is written, milliseconds: grace periods are counted to this precision. */
 const UPTIME_MS = 60_000;
 /** How often ended back-offs are looked for, milliseconds. */
@@ -118,7 +120,7 @@ class Engine {
     this.#onDeviceChange = () => {
       if (room.restore() > 0) pipelines.forEach((pipeline) => pipeline.wake());
     };
-    spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.wake());
+    spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.noteRoom());
     events.emit({
       event: "start",
       version,
@@ -184,7 +186,7 @@ class Engine {
       const nowMs = performance.now();
       if (pipelines.some((pipeline) => pipeline.isBusy)) {
         quietSinceMs = undefined;
-        await this.#activity.wait(signal, RETRY_SWEEP_MS);
+        await new Bell().wait(signal, BUSY_LOOK_MS);
         continue;
       }
       quietSinceMs ??= nowMs;

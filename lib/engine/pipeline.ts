@@ -99,10 +99,10 @@ export class JobPipeline {
         host,
         ...(job.after === "delete" ? { removeAfterMs: job.graceMs } : {}),
         onReleased: () => {
-          this.#downloader.wake();
+          this.#downloader.noteRoom();
           this.#remover?.wake();
-          activity.ring();
         },
+        onRefetch: () => this.#downloader.wake(),
       });
       return { station, gate };
     });
@@ -153,6 +153,11 @@ export class JobPipeline {
     ]);
   }
 
+  /** Room was made in the spool. */
+  noteRoom(): void {
+    this.#downloader.noteRoom();
+  }
+
   /** Something changed outside: retries are due, room was made, a device came back. */
   wake(): void {
     this.#downloader.wake();
@@ -179,7 +184,6 @@ export class JobPipeline {
 
   #ringUploaders(): void {
     for (const { station } of this.#uploaders) station.wake();
-    this.#options.activity.ring();
   }
 
   /** The finder's loop. A single run lists once, and a second time when something has to settle. */

@@ -2,6 +2,7 @@
  * The finder's side of the store: a batch of listed entries becomes found files, settling ones, or nothing at all.
  */
 import type { Entry, Fingerprint } from "../driver/mod.ts";
+import { OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** A source that is met for the first time: only its newest files are taken, the rest when told. */
@@ -144,8 +145,8 @@ export class Listing {
         sourceId,
       );
       const gone = store.all<{ path: string }>(
-        `UPDATE file SET state = 'gone', retry_at_ms = 0, changed_ms = ?
-           WHERE source_id = ? AND state IN ('found', 'parked') AND sha256 IS NULL AND id <= ?
+        `UPDATE file INDEXED BY file_open SET state = 'gone', retry_at_ms = 0, changed_ms = ?
+           WHERE source_id = ? AND state IN ('found', 'parked') AND ${OPEN_FILE} AND sha256 IS NULL AND id <= ?
              AND id NOT IN (SELECT file_id FROM temp.seen WHERE source_id = file.source_id)
            RETURNING path`,
         Date.now(),
@@ -195,12 +196,13 @@ export class Listing {
       // It came back: the same content is wanted again.
       store.run(
         // One that changes at each reading is parked in the end; one that was away starts afresh.
-        `UPDATE file SET state = 'found', attempts = CASE code WHEN 'changed' THEN attempts ELSE 0 END, breaks = 0,
-           code = NULL, reason = NULL, changed_ms = ? WHERE id = ?`,
+        `UPDATE file SET state = ?, attempts = CASE code WHEN 'changed' THEN attempts ELSE 0 END, breaks = 0,
+           code = ?, reason = ?, changed_ms = ? WHERE id = ?`,
+        ...stateOf(entry),
         Date.now(),
         row.id,
       );
-      return { id: row.id, path: entry.path, generation: row.generation ?? 1, fingerprint: entry };
+      return foundFile(row.id, entry, row.generation ?? 1);
     }
     if (entry.problem === undefined && !this.#isSettled(entry)) {
       if (row.id !== null) store.run("INSERT OR IGNORE INTO temp.seen VALUES (?, ?)", sourceId, row.id);
@@ -225,7 +227,6 @@ export class Listing {
         row.id,
       );
     }
-    const parked = entry.problem !== undefined;
     const { id } = store.get<{ id: number }>(
       `INSERT INTO file (source_id, job_id, path, generation, latest, size_bytes, modified_ms, precision_ms, etag,
            checksum_algorithm, checksum_value, state, code, reason, found_ms, changed_ms)
@@ -240,15 +241,11 @@ export class Listing {
       entry.etag ?? null,
       entry.checksum?.algorithm ?? null,
       entry.checksum?.value ?? null,
-      parked ? "parked" : "found",
-      parked ? "unsupported" : null,
-      entry.problem ?? null,
+      ...stateOf(entry),
       nowMs,
       nowMs,
     )!;
-    const file: FoundFile = { id, path: entry.path, generation, fingerprint: entry };
-    if (entry.problem !== undefined) file.problem = entry.problem;
-    return file;
+    return foundFile(id, entry, generation);
   }
 
   /** Whether the fingerprint was equal over two listings at least `settleMs` apart. */
@@ -283,6 +280,17 @@ export class Listing {
     );
     return false;
   }
+}
+
+/** State, code and reason of a file that came to light. */
+function stateOf({ problem }: Entry): [state: string, code: string | null, reason: string | null] {
+  return problem === undefined ? ["found", null, null] : ["parked", "unsupported", problem];
+}
+
+function foundFile(id: number, entry: Entry, generation: number): FoundFile {
+  const file: FoundFile = { id, path: entry.path, generation, fingerprint: entry };
+  if (entry.problem !== undefined) file.problem = entry.problem;
+  return file;
 }
 
 function sameAsRow(entry: Entry, row: SettlingRow, precisionMs: number): boolean {

@@ -1,4 +1,5 @@
 /** What a start does to the rows of a process that ended in the middle. */
+import { OPEN_DELIVERY, OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** What was under way when the last process ended. */
@@ -15,11 +16,12 @@ export function recoverRows(store: Store): Interrupted {
   return store.write(() => {
     const nowMs = Date.now();
     const downloads = store.run(
-      "UPDATE file SET state = 'found', changed_ms = ? WHERE state = 'downloading'",
+      `UPDATE file INDEXED BY file_open SET state = 'found', changed_ms = ? WHERE state = 'downloading' AND ${OPEN_FILE}`,
       nowMs,
     );
     const uploads = store.run(
-      "UPDATE delivery SET state = 'waiting', changed_ms = ? WHERE state = 'uploading'",
+      `UPDATE delivery INDEXED BY delivery_open SET state = 'waiting', changed_ms = ?
+         WHERE state = 'uploading' AND ${OPEN_DELIVERY}`,
       nowMs,
     );
     store.run("UPDATE file SET retry_at_ms = 0 WHERE retry_at_ms > 0");
@@ -51,7 +53,7 @@ export function spoolRows(store: Store, ids: number[]): Map<number, SpoolRow> {
 export function spooledAfter(store: Store, id: number, limit: number): SpoolRow[] {
   return store.all<SpoolRow & Record<string, unknown>>(
     `SELECT id, state, device_dir AS deviceDir, size_bytes AS sizeBytes, synced_bytes AS syncedBytes
-       FROM file WHERE state = 'spooled' AND id > ? ORDER BY id LIMIT ?`,
+       FROM file INDEXED BY file_open WHERE state = 'spooled' AND ${OPEN_FILE} AND id > ? ORDER BY id LIMIT ?`,
     id,
     limit,
   );
@@ -61,7 +63,7 @@ export function spooledAfter(store: Store, id: number, limit: number): SpoolRow[
 export function finishRetired(store: Store): number[] {
   return store.write(() =>
     store.all<{ id: number }>(
-      `UPDATE file SET state = 'done', changed_ms = ? WHERE state = 'spooled'
+      `UPDATE file INDEXED BY file_open SET state = 'done', changed_ms = ? WHERE state = 'spooled' AND ${OPEN_FILE}
          AND NOT EXISTS (SELECT 1 FROM delivery d JOIN target t ON t.id = d.target_id
            WHERE d.file_id = file.id AND d.state <> 'delivered' AND t.retired = 0)
          RETURNING id`,

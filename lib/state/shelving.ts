@@ -1,4 +1,5 @@
 /** Making room: what only absent targets need may leave the spool and be fetched again later. */
+import { OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** A spooled file whose every unfinished delivery goes to one of the given targets. */
@@ -18,8 +19,8 @@ export interface Shelvable {
 export function shelvableFiles(store: Store, absentTargets: number[], limit: number): Shelvable[] {
   return store.all<Shelvable & Record<string, unknown>>(
     `SELECT f.id, f.source_id AS sourceId, f.job_id AS jobId, f.path, f.size_bytes AS sizeBytes, f.device_dir AS deviceDir
-       FROM file f
-       WHERE f.state = 'spooled'
+       FROM file f INDEXED BY file_open
+       WHERE f.state = 'spooled' AND f.${OPEN_FILE}
          AND NOT EXISTS (SELECT 1 FROM delivery d JOIN target t ON t.id = d.target_id
            WHERE d.file_id = f.id AND t.retired = 0 AND (d.state IN ('uploading', 'parked', 'uncertain')
              OR (d.state = 'waiting' AND (d.started = 1 OR d.target_id NOT IN (SELECT value FROM json_each(?1))))))

@@ -1,5 +1,6 @@
 /** The model of `status`, read from the store: counts come from the tally, never from a scan. */
 import type { DeviceStatus, JobStatus, ParkedItem, Tally, TargetStatus } from "../observe/mod.ts";
+import { OPEN_DELIVERY, OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** Most parked items that a report lists. */
@@ -87,11 +88,12 @@ interface ParkedRow {
 export function parkedItems(store: Store): ParkedItem[] {
   return store.all<ParkedRow & Record<string, unknown>>(
     `SELECT j.name AS job, f.path, NULL AS target, f.state, f.reason, f.hint, f.attempts, f.changed_ms
-       FROM file f JOIN job j ON j.id = f.job_id WHERE f.state = 'parked'
+       FROM file f INDEXED BY file_open JOIN job j ON j.id = f.job_id WHERE f.state = 'parked' AND f.${OPEN_FILE}
      UNION ALL
      SELECT j.name, f.path, t.name, d.state, d.reason, d.hint, d.attempts, d.changed_ms
-       FROM delivery d JOIN target t ON t.id = d.target_id JOIN file f ON f.id = d.file_id JOIN job j ON j.id = f.job_id
-       WHERE d.state IN ('parked', 'uncertain') AND t.retired = 0
+       FROM delivery d INDEXED BY delivery_open JOIN target t ON t.id = d.target_id JOIN file f ON f.id = d.file_id
+         JOIN job j ON j.id = f.job_id
+       WHERE d.state IN ('parked', 'uncertain') AND d.${OPEN_DELIVERY} AND t.retired = 0
      ORDER BY changed_ms DESC LIMIT ${PARKED_MAX}`,
   ).map((row) => ({
     job: row.job,

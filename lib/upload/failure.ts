@@ -24,7 +24,8 @@ export interface FailureContext {
   onUncertain: "hold" | "retry";
   events: EventBus;
   log: Log;
-  onReleased: () => void;
+  /** Called when a file must be fetched again. */
+  onRefetch?: () => void;
 }
 
 const RETRY = { firstMs: 1000, maxMs: 15 * 60 * 1000 };
@@ -154,7 +155,7 @@ export async function repairSpool(
   context: FailureContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, spool, log, onReleased } = context;
+  const { store, spool, log, onRefetch } = context;
   // Another target may have seen the damage too: what it had fetched again is whole.
   if (!isStillSpooled(store, delivery)) return;
   const path = spool.filePath(delivery.deviceDir, delivery.fileId);
@@ -167,5 +168,5 @@ export async function repairSpool(
   });
   if (!isOurs) return;
   spool.free(delivery.sizeBytes);
-  onReleased();
+  onRefetch?.();
 }

@@ -46,8 +46,10 @@ export interface UploaderOptions {
   host: string;
   events: EventBus;
   log: Log;
-  /** Called when a file has left the spool, or must be fetched again. */
+  /** Called when a file has left the spool. */
   onReleased: () => void;
+  /** Called when a file must be fetched again. */
+  onRefetch?: () => void;
 }
 
 /** Rows of the queue that are read at once. */

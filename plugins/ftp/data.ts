@@ -8,8 +8,8 @@ import { type ByteStream, closeConn, ConnectionLost, messageOf, TlsRefused } fro
 /** How long a data connection may stand still, milliseconds. */
 const IDLE_TIMEOUT_MS = 60_000;
 const IDLE_CHECK_MS = 5_000;
-/** Bytes of one read or write. */
-export const CHUNK_BYTES = 256 * 1024;
+/** Bytes of a listing read at once. */
+const LINES_BYTES = 32 * 1024;
 
 /** An open transfer. Call {@linkcode Transfer.finish} or {@linkcode Transfer.abandon}, and nothing on the session before. */
 export class Transfer {
@@ -76,7 +76,7 @@ export class Transfer {
   /** The lines of the data, until its end. */
   async *lines(): AsyncGenerator<string> {
     const reader = new LineReader();
-    const bytes = new Uint8Array(32 * 1024);
+    const bytes = this.#session.chunk.subarray(0, LINES_BYTES);
     for (let count = await this.read(bytes); count !== null; count = await this.read(bytes)) {
       yield* reader.push(bytes.subarray(0, count));
     }

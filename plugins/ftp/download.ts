@@ -8,7 +8,7 @@ import {
   sameFingerprint,
 } from "../../lib/driver/mod.ts";
 import { SpoolWriter } from "../../lib/protocol/serve.ts";
-import { CHUNK_BYTES, Transfer } from "./data.ts";
+import { Transfer } from "./data.ts";
 import { explainMissing, lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
 import type { Pool } from "./pool.ts";
@@ -64,19 +64,20 @@ async function fetch(session: Session, params: DownloadParams, before: Fingerpri
       writer = new SpoolWriter(params.spoolFile, 0);
       transfer = await Transfer.open(session, command);
     }
-    return await pump(transfer, writer, before.sizeBytes, call);
+    return await pump(session, transfer, writer, before.sizeBytes, call);
   } finally {
     writer.close();
   }
 }
 
 async function pump(
+  session: Session,
   transfer: Transfer,
   writer: SpoolWriter,
   sizeBytes: number | undefined,
   call: Call,
 ): Promise<number> {
-  const bytes = new Uint8Array(CHUNK_BYTES);
+  const bytes = session.chunk;
   try {
     for (let count = await transfer.read(bytes); count !== null; count = await transfer.read(bytes)) {
       await call.throttle(count);

@@ -1,7 +1,7 @@
 /** Proof that what the server holds under a name is what the spool holds. */
 import { type Call, DriverError } from "../../lib/driver/mod.ts";
 import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
-import { CHUNK_BYTES, Transfer } from "./data.ts";
+import { Transfer } from "./data.ts";
 import { ReplyError } from "./errors.ts";
 import type { Session } from "./session.ts";
 
@@ -101,8 +101,9 @@ export async function isSameRange(
     if (!(error instanceof ReplyError)) throw error;
     throw new DriverError("uncertain", `Cannot compare "${path}" with what was sent: ${error.message}`);
   }
-  const theirs = new Uint8Array(Math.min(CHUNK_BYTES, length));
-  const ours = new Uint8Array(theirs.length);
+  const half = session.chunk.length / 2;
+  const theirs = session.chunk.subarray(0, half);
+  const ours = session.chunk.subarray(half);
   let comparedBytes = 0;
   let isSame = true;
   let hasEnded = false;

@@ -1,7 +1,7 @@
 /** Moves the bytes of an upload to its temporary name, from where an interrupted one stopped. */
 import { type Call, DriverError } from "../../lib/driver/mod.ts";
 import { REPLY_TIMEOUT_MS } from "./control.ts";
-import { CHUNK_BYTES, Transfer } from "./data.ts";
+import { Transfer } from "./data.ts";
 import { lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
 import { BLOCK_BYTES, type Content, isSameRange, waiting } from "./proof.ts";
@@ -114,7 +114,7 @@ async function pump(
   try {
     using spool = Deno.openSync(content.spoolFile);
     spool.seekSync(startBytes, Deno.SeekMode.Start);
-    const bytes = new Uint8Array(CHUNK_BYTES);
+    const bytes = session.chunk;
     while (doneBytes < content.sizeBytes) {
       const count = spool.readSync(bytes.subarray(0, Math.min(bytes.length, content.sizeBytes - doneBytes)));
       if (count === null) {

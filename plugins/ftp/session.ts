@@ -14,6 +14,9 @@ const GREETING_TIMEOUT_MS = 30_000;
 /** Time for the goodbye, milliseconds. */
 const QUIT_TIMEOUT_MS = 400;
 
+/** Bytes of one read or write. */
+const CHUNK_BYTES = 256 * 1024;
+
 /** What every session of a device shares. */
 export interface SessionContext {
   config: FtpConfig;
@@ -37,6 +40,7 @@ export class Session {
   isClosed = false;
   /** Closes the data connection under way, which ends with the session. */
   closeData: (() => void) | undefined;
+  #chunk: Uint8Array<ArrayBuffer> | undefined;
   readonly #dataHost: string;
   readonly #closing = new AbortController();
 
@@ -83,6 +87,11 @@ export class Session {
   path(path: string): string {
     if (path === "") return this.base;
     return this.base.endsWith("/") ? this.base + path : `${this.base}/${path}`;
+  }
+
+  /** A buffer for the bytes of a transfer, one for the session's life: new ones would fill the heap file by file. */
+  get chunk(): Uint8Array<ArrayBuffer> {
+    return this.#chunk ??= new Uint8Array(CHUNK_BYTES);
   }
 
   /** Whether FEAT names `feature`, such as `mdtm` or `rest stream`. */

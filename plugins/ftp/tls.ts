@@ -129,6 +129,10 @@ class OpensslTls implements TlsClient {
   }
 }
 
+/** Buffers of closed streams for the next ones: each file has a data connection of its own. */
+const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
+const SPARES_MAX = 4;
+
 /** TLS by OpenSSL; the bytes on the wire go through two memory BIOs that it owns. */
 class OpensslStream implements ByteStream {
   readonly #ssl: Openssl;
@@ -136,7 +140,9 @@ class OpensslStream implements ByteStream {
   readonly #input: Deno.PointerValue;
   readonly #output: Deno.PointerValue;
   readonly #conn: Deno.TcpConn;
-  readonly #received = new Uint8Array(32 * 1024);
+  readonly #received = spareBuffers.pop() ?? new Uint8Array(32 * 1024);
+  /** A read that is pending still owns the buffer. */
+  #isReceiving = false;
   #flushing: Promise<void> = Promise.resolve();
   /** Nothing of OpenSSL may be touched any more once it is set: its memory is gone. */
   #closed = false;
@@ -252,6 +258,7 @@ class OpensslStream implements ByteStream {
     // Freed without a shutdown, OpenSSL marks the session, which the control connection shares, as not resumable.
     this.#ssl.SSL_set_shutdown(this.#handle, SENT_AND_RECEIVED_SHUTDOWN);
     this.#ssl.SSL_free(this.#handle);
+    if (!this.#isReceiving && spareBuffers.length < SPARES_MAX) spareBuffers.push(this.#received);
     closeConn(this.#conn);
   }
 
@@ -262,10 +269,13 @@ class OpensslStream implements ByteStream {
   /** Waits for bytes of the wire; false at its end. */
   async #receive(): Promise<boolean> {
     let count: number | null;
+    this.#isReceiving = true;
     try {
       count = await this.#conn.read(this.#received);
     } catch (error) {
       throw new ConnectionLost(`Connection broke: ${messageOf(error)}`, { cause: error });
+    } finally {
+      this.#isReceiving = false;
     }
     this.#assertOpen();
     if (count === null) return false;

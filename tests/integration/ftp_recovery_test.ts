@@ -39,7 +39,14 @@ for (const kind of FTP_SERVER_KINDS) {
     withFtp(kind, async (bed) => {
       const params = await bed.uploadOf("dir/big.bin", BYTES);
       const temporary = await temporaryPath(params.path, params.sha256);
-      await rejectsWith("unavailable", () => bed.driver.upload(params, directCall(killOnceAt(bed, 2_000_000))));
+      await rejectsWith(
+        "unavailable",
+        () =>
+          bed.driver.upload(
+            params,
+            directCall(killOnceAt(bed, 2_000_000, () => untilSize(`${bed.root}/${temporary}`, 500_000))),
+          ),
+      );
       const heldBytes = (await Deno.stat(`${bed.root}/${temporary}`)).size;
       assert.ok(heldBytes > 0 && heldBytes <= BYTES.length, String(heldBytes));
       await assert.rejects(Deno.stat(`${bed.root}/${params.path}`));
@@ -319,12 +326,23 @@ async function withProxy(
   }, options);
 }
 
-/** Kills the server, once, when a transfer has come to `atBytes`. */
-function killOnceAt(bed: FtpBed, atBytes: number): (doneBytes: number) => Promise<void> | void {
+/** Kills the server, once, when a transfer has come to `atBytes` and `ready` resolves. */
+function killOnceAt(
+  bed: FtpBed,
+  atBytes: number,
+  ready: () => Promise<void> = () => Promise.resolve(),
+): (doneBytes: number) => Promise<void> | void {
   let isKilled = false;
   return (doneBytes) => {
     if (isKilled || doneBytes < atBytes) return;
     isKilled = true;
-    return bed.server.stop();
+    return ready().then(() => bed.server.stop());
   };
+}
+
+/** What a server has taken from the socket it has still to write. */
+async function untilSize(file: string, sizeBytes: number): Promise<void> {
+  while ((await Deno.stat(file).catch(() => ({ size: 0 }))).size < sizeBytes) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }

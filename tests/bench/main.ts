@@ -1,0 +1,87 @@
+/**
+ * Measures the program against its peers on the same work in the same run: `deno task bench [workload…] [--runs N]`.
+ * Alternating runs, medians and ratios; the table goes to `tests/bench/RESULTS.md`. Nothing here is a test.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { hasCommand } from "../support/needs.ts";
+import { measure, median, type Sample } from "./measure.ts";
+import { type Workload, WORKLOADS } from "./workloads.ts";
+
+const RESULTS = fileURLToPath(new URL("./RESULTS.md", import.meta.url));
+
+interface Row {
+  workload: string;
+  who: string;
+  samples: Sample[];
+}
+
+async function runWorkload(workload: Workload, runs: number): Promise<Row[]> {
+  const dir = await Deno.makeTempDir({ prefix: "filesync-bench-" });
+  try {
+    await workload.prepare(dir);
+    const contenders = workload.contenders(dir).filter(({ needs }) => needs === undefined || hasCommand(needs));
+    const rows = contenders.map(({ who }): Row => ({ workload: workload.name, who, samples: [] }));
+    // The first round warms caches and is not counted.
+    for (let round = 0; round <= runs; round++) {
+      for (const [index, { argv }] of contenders.entries()) {
+        await workload.reset(dir);
+        const sample = await measure(argv, dir);
+        if (round > 0) rows[index]!.samples.push(sample);
+      }
+    }
+    return rows;
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function table(rows: Row[]): string {
+  const lines = [
+    "| workload | who | wall s (min, median, max) | ratio to the first | CPU s (user + system) |",
+    "|---|---|---|---|---|",
+  ];
+  for (const row of rows) {
+    const first = rows.find((other) => other.workload === row.workload)!;
+    const walls = row.samples.map((sample) => sample.wallS);
+    const ratio = median(walls) / median(first.samples.map((sample) => sample.wallS));
+    const cpu = median(row.samples.map((sample) => sample.cpuS));
+    const range = `${Math.min(...walls).toFixed(2)}, **${median(walls).toFixed(2)}**, ${Math.max(...walls).toFixed(2)}`;
+    lines.push(`| ${row.workload} | ${row.who} | ${range} | ${ratio.toFixed(2)} | ${cpu.toFixed(2)} |`);
+  }
+  return lines.join("\n");
+}
+
+async function version(argv: string[]): Promise<string> {
+  if (!hasCommand(argv[0]!)) return `${argv[0]}: absent`;
+  const { stdout } = await new Deno.Command(argv[0]!, { args: argv.slice(1), stderr: "null" }).output();
+  return new TextDecoder().decode(stdout).split("\n")[0]!.trim();
+}
+
+const runsAt = Deno.args.indexOf("--runs");
+const runs = runsAt < 0 ? 5 : Number(Deno.args[runsAt + 1]);
+const names = Deno.args.filter((arg, at) => !arg.startsWith("--") && at !== runsAt + 1);
+const rows: Row[] = [];
+for (const workload of WORKLOADS.filter(({ name }) => names.length === 0 || names.includes(name))) {
+  console.error(`${workload.name}: ${workload.what}`);
+  rows.push(...await runWorkload(workload, runs));
+}
+const text = `# Speed, measured
+
+Written by \`deno task bench\`. Whole processes, start included; ${runs} alternating runs after one that is not counted.
+Ratios count, seconds do not: machines differ. rclone and lftp do not fsync and do not hash; FileSync does both.
+
+${WORKLOADS.map(({ name, what }) => `- **${name}**: ${what}`).join("\n")}
+
+${table(rows)}
+
+${Deno.build.target}, ${navigator.hardwareConcurrency} cores · Deno ${Deno.version.deno} · ${await version([
+  "rclone",
+  "version",
+])} · ${await version(
+  ["rsync", "--version"],
+)}
+`;
+console.log(text);
+if (names.length === 0) writeFileSync(join(RESULTS), text);
