@@ -18,7 +18,9 @@ export class Bell {
 
   /** Resolves at the next ring, when `timeoutMs` has passed, or when `signal` is aborted: look again, whatever it was. */
   wait(signal?: AbortSignal, timeoutMs?: number): Promise<void> {
-    if (this.#rung || signal?.aborted) {
+    // Whoever is stopping leaves the ring to one who can use it.
+    if (signal?.aborted) return Promise.resolve();
+    if (this.#rung) {
       this.#rung = false;
       return Promise.resolve();
     }

@@ -117,6 +117,8 @@ class Engine {
     const pipelines: JobPipeline[] = [];
     const room = roomFor(pipelines, store, spool);
     for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room }));
+    // Nobody knows yet who is away.
+    room.restore();
     this.#onDeviceChange = () => {
       if (room.restore() > 0) pipelines.forEach((pipeline) => pipeline.wake());
     };

@@ -17,7 +17,8 @@ const PAGE = 1000;
 interface Found {
   partials: number;
   cut: number;
-  adopted: number;
+  /** Partials that whole files became. */
+  adopted: Set<string>;
   removed: number;
   lost: number;
 }
@@ -26,10 +27,13 @@ interface Found {
 export async function reconcile(store: Store, spool: Spool, log: Log): Promise<void> {
   const interrupted = recoverRows(store);
   finishRetired(store);
-  const sameBoot = recordBoot(store);
+  const bootId = readBootId();
+  const sameBoot = bootId !== undefined && store.meta("boot_id") === bootId;
   await store.durable();
-  const found: Found = { partials: 0, cut: 0, adopted: 0, removed: 0, lost: 0 };
+  const found: Found = { partials: 0, cut: 0, adopted: new Set(), removed: 0, lost: 0 };
   const { files, strangers } = readSpool(spool.dir);
+  // A whole file before a partial of the same name, which it replaces.
+  files.sort((a, b) => Number(b.kind === "spool") - Number(a.kind === "spool"));
   for (let at = 0; at < files.length; at += PAGE) {
     const page = files.slice(at, at + PAGE);
     const rows = spoolRows(store, page.map((file) => file.fileId));
@@ -45,21 +49,20 @@ export async function reconcile(store: Store, spool: Spool, log: Log): Promise<v
       refetchFile(store, row.id, "Spool file was missing at start");
     }
   }
+  // Last: a start that is cut short before every partial is cut must be taken for the first of this boot again.
+  store.write(() => store.setMeta("boot_id", bootId ?? "unknown"));
   await store.durable();
   tell(log, interrupted, found, strangers);
 }
 
-/** Whether the store was last used in this boot of the machine: then nothing that was written is lost. */
-function recordBoot(store: Store): boolean {
-  let bootId = "unknown";
+/** Names this boot of the machine: within one, nothing that was written is lost. */
+function readBootId(): string | undefined {
   try {
-    bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   } catch {
     // Not Linux: every start counts as a new boot, which only costs bytes that are fetched again.
+    return undefined;
   }
-  const sameBoot = bootId !== "unknown" && store.meta("boot_id") === bootId;
-  store.write(() => store.setMeta("boot_id", bootId));
-  return sameBoot;
 }
 
 async function reconcileFile(
@@ -82,9 +85,10 @@ async function reconcileFile(
     const partial = spool.partialPath(file.device, file.fileId);
     renameSync(file.path, partial);
     spool.addUsed(file.sizeBytes);
-    found.adopted++;
+    found.adopted.add(partial);
     return;
   }
+  if (found.adopted.has(file.path)) return;
   found.partials++;
   let sizeBytes = file.sizeBytes;
   if (!sameBoot && sizeBytes > row.syncedBytes) {
@@ -105,7 +109,7 @@ function tell(log: Log, interrupted: { downloads: number; uploads: number }, fou
   say(interrupted.uploads, "interrupted uploads, asked for before they are repeated");
   say(found.partials, "partial files kept");
   say(found.cut, "of them cut to what survived a power cut");
-  say(found.adopted, "files that were whole but not recorded");
+  say(found.adopted.size, "files that were whole but not recorded");
   say(found.lost, "spooled files missing: they are fetched again");
   say(found.removed, "leftover files removed");
   say(strangers.length, `files in the spool that are not ours, left alone (first: "${strangers[0]}")`);

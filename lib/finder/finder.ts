@@ -54,6 +54,13 @@ export async function listSource(options: FinderOptions, signal: AbortSignal): P
   }
 }
 
+/** The error of a folder's listing: a root that is not there is a device that is not there. */
+function ofFolder(directory: string, error: unknown): DriverError {
+  const failure = asDriverError(error);
+  if (directory !== "" || failure.code !== "not_found") return failure;
+  return new DriverError("unavailable", failure.message, { ...failure.details, cause: failure });
+}
+
 class SourceWalk {
   readonly #options: FinderOptions;
   readonly #turn: Turn;
@@ -89,7 +96,9 @@ class SourceWalk {
         recursive ? { directory, recursive } : { directory },
         (entries) => this.#take(entries, recursive ? undefined : directories),
         { signal: this.#signal },
-      );
+      ).catch((error) => {
+        throw ofFolder(directory, error);
+      });
       ignored += outcome.ignored;
     }
     if (source.deviceId !== this.#deviceId) {
@@ -116,8 +125,12 @@ class SourceWalk {
     for (const entry of entries) {
       const problem = entry.problem ?? pathProblem(entry.path);
       if (entry.kind === "directory") {
-        if (problem === undefined) directories?.push(entry.path);
-        else if (isWanted(entry.path, undefined)) {
+        if (problem === undefined) {
+          directories?.push(entry.path);
+          continue;
+        }
+        this.#listing.spare(entry.path);
+        if (isWanted(entry.path, undefined)) {
           wanted.push({ ...entry, problem: `Folder cannot be listed: ${problem}` });
         }
       } else if (!isTemporary(entry.path) && isWanted(entry.path, entry.sizeBytes)) {

@@ -205,7 +205,7 @@ export function requeueFile(store: Store, id: number, bestBytes: number): void {
 }
 
 /**
- * The spool's copy is lost or damaged: the file is fetched again, and its unfinished deliveries made anew.
+ * The spool's copy is lost or damaged: the file is fetched again, and its deliveries that were not begun are made anew.
  * @returns `false` when the file is not in the spool any more
  */
 export function refetchFile(store: Store, id: number, reason: string): boolean {
@@ -217,9 +217,18 @@ export function refetchFile(store: Store, id: number, reason: string): boolean {
       Date.now(),
       id,
     );
-    if (changed > 0) store.run("DELETE FROM delivery WHERE file_id = ? AND state <> 'delivered'", id);
+    if (changed > 0) dropUntouched(store, id);
     return changed > 0;
   });
+}
+
+/**
+ * Drops the deliveries of a file that leaves the spool, but for what is decided (delivered, parked, uncertain) and what
+ * was begun: whether that landed must still be asked. They are made anew when the file is back. Call inside `write`.
+ */
+export function dropUntouched(store: Store, fileId: number): void {
+  store.run("UPDATE delivery SET state = 'waiting' WHERE file_id = ? AND state = 'uploading'", fileId);
+  store.run("DELETE FROM delivery WHERE file_id = ? AND state = 'waiting' AND started = 0", fileId);
 }
 
 /** Lets files and deliveries whose back-off has ended into their queues. Returns whether any was let in. */

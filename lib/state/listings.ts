@@ -128,6 +128,21 @@ export class Listing {
     });
   }
 
+  /** What lies in a folder that could not be looked into is not missing. */
+  spare(directory: string): void {
+    // "0" follows "/": everything that starts with the folder's name and a slash.
+    this.#store.write(() =>
+      this.#store.run(
+        `INSERT OR IGNORE INTO temp.seen
+           SELECT source_id, id FROM file INDEXED BY file_path
+             WHERE source_id = ? AND path > ? AND path < ? AND state IN ('found', 'parked')`,
+        this.#options.sourceId,
+        `${directory}/`,
+        `${directory}0`,
+      )
+    );
+  }
+
   /**
    * Ends a complete listing: what was found earlier, is not in the spool, and was not seen is gone.
    * @returns paths that are gone

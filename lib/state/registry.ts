@@ -1,4 +1,5 @@
 /** Names of the configuration as rows: jobs, targets, sources, devices. Names are identity. */
+import { OPEN_DELIVERY } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** A job's rows. */
@@ -24,6 +25,13 @@ export function registerJob(store: Store, name: string, targetNames: string[]): 
     store.run(
       `UPDATE target SET retired = name NOT IN (SELECT value FROM json_each(?)) WHERE job_id = ?`,
       JSON.stringify(targetNames),
+      id,
+    );
+    // A target that comes back is not owed what left the spool while it was away: nobody could deliver that.
+    store.run(
+      `DELETE FROM delivery INDEXED BY delivery_open WHERE ${OPEN_DELIVERY}
+         AND target_id IN (SELECT id FROM target WHERE job_id = ? AND retired = 0)
+         AND (SELECT state FROM file WHERE id = delivery.file_id) = 'done'`,
       id,
     );
     const targets = store.all<{ id: number; name: string }>(

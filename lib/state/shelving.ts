@@ -1,5 +1,6 @@
 /** Making room: what only absent targets need may leave the spool and be fetched again later. */
 import { OPEN_FILE } from "./open_rows.ts";
+import { dropUntouched } from "./files.ts";
 import type { Store } from "./store.ts";
 
 /** A spooled file whose every unfinished delivery goes to one of the given targets. */
@@ -23,7 +24,7 @@ export function shelvableFiles(store: Store, absentTargets: number[], limit: num
        WHERE f.state = 'spooled' AND f.${OPEN_FILE}
          AND NOT EXISTS (SELECT 1 FROM delivery d JOIN target t ON t.id = d.target_id
            WHERE d.file_id = f.id AND t.retired = 0 AND (d.state IN ('uploading', 'parked', 'uncertain')
-             OR (d.state = 'waiting' AND (d.started = 1 OR d.target_id NOT IN (SELECT value FROM json_each(?1))))))
+             OR (d.state = 'waiting' AND d.target_id NOT IN (SELECT value FROM json_each(?1)))))
        ORDER BY f.id LIMIT ?2`,
     JSON.stringify(absentTargets),
     limit,
@@ -39,7 +40,7 @@ export function shelveFile(store: Store, id: number): boolean {
       Date.now(),
       id,
     );
-    if (changed > 0) store.run("DELETE FROM delivery WHERE file_id = ? AND state <> 'delivered'", id);
+    if (changed > 0) dropUntouched(store, id);
     return changed > 0;
   });
 }
@@ -56,7 +57,8 @@ export function unshelveFiles(store: Store, presentTargets: number[]): number {
       `UPDATE file SET shelved = 0 WHERE shelved = 1 AND EXISTS (
          SELECT 1 FROM target t WHERE t.job_id = file.job_id AND t.retired = 0 AND t.first_file_id <= file.id
            AND t.id IN (SELECT value FROM json_each(?))
-           AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.file_id = file.id AND d.target_id = t.id))`,
+           AND NOT EXISTS (SELECT 1 FROM delivery d
+             WHERE d.file_id = file.id AND d.target_id = t.id AND d.state IN ('delivered', 'parked', 'uncertain')))`,
       JSON.stringify(presentTargets),
     )
   );

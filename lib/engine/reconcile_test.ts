@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { Spool } from "../spool/mod.ts";
+import { markUploading, nextDeliveries } from "../state/mod.ts";
+import { Bed, keptLog } from "../../tests/support/engine_bed.ts";
+import { sha256, someBytes } from "../../tests/support/fake_device.ts";
+import { reconcile } from "./reconcile.ts";
+
+const SIZE = 1000;
+const SYNCED = 400;
+
+/** A bed with one file whose row is in `state`, and these files in its spool. */
+async function left(
+  state: string,
+  files: { part?: number; spool?: number },
+  boot: "same" | "other" | "unknown",
+): Promise<Bed> {
+  const bed = new Bed();
+  bed.source.put("a", someBytes(SIZE));
+  await bed.list();
+  const { store } = bed;
+  const id = bed.file("a")["id"] as number;
+  store.write(() => {
+    store.run(
+      "UPDATE file SET state = ?, device_dir = ?, synced_bytes = ?, sha256 = ? WHERE id = ?",
+      state,
+      bed.deviceDir,
+      state === "spooled" ? 0 : SYNCED,
+      state === "spooled" || state === "done" ? sha256(someBytes(SIZE)) : null,
+      id,
+    );
+    if (state === "spooled") {
+      store.run(
+        "INSERT INTO delivery (file_id, target_id, state, size_bytes, changed_ms) VALUES (?, ?, 'waiting', ?, 0)",
+        id,
+        bed.job.targets[0]!.id,
+        SIZE,
+      );
+    }
+    if (boot !== "unknown") store.setMeta("boot_id", boot === "same" ? bootId() : "another boot");
+  });
+  bed.spool.deviceDir(bed.deviceDir);
+  if (files.part !== undefined) {
+    Deno.writeFileSync(bed.spool.partialPath(bed.deviceDir, id), someBytes(SIZE).subarray(0, files.part));
+  }
+  if (files.spool !== undefined) {
+    Deno.writeFileSync(bed.spool.filePath(bed.deviceDir, id), someBytes(SIZE).subarray(0, files.spool));
+  }
+  return bed;
+}
+
+const bootId = () => Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
+
+/** Bytes of the file's partial and of its spool file. */
+function lies(bed: Bed): [part: number | undefined, spool: number | undefined] {
+  const size = (path: string) => {
+    try {
+      return Deno.lstatSync(path).size;
+    } catch {
+      return undefined;
+    }
+  };
+  const id = bed.file("a")["id"] as number;
+  return [size(bed.spool.partialPath(bed.deviceDir, id)), size(bed.spool.filePath(bed.deviceDir, id))];
+}
+
+type Case = [
+  state: string,
+  files: { part?: number; spool?: number },
+  boot: "same" | "other" | "unknown",
+  expected: [state: string, part: number | undefined, spool: number | undefined],
+];
+const cases: Case[] = [];
+for (const boot of ["same", "other", "unknown"] as const) {
+  const kept = boot === "same" ? 700 : SYNCED;
+  for (const state of ["found", "downloading"]) {
+    cases.push(
+      [state, {}, boot, ["found", undefined, undefined]],
+      [state, { part: 700 }, boot, ["found", kept, undefined]],
+      [state, { part: 300 }, boot, ["found", 300, undefined]],
+      [state, { spool: SIZE }, boot, ["found", SIZE, undefined]],
+    );
+  }
+  for (const state of ["done", "gone", "parked"]) {
+    cases.push([state, { part: 700 }, boot, [state, undefined, undefined]]);
+    cases.push([state, { spool: SIZE }, boot, [state, undefined, undefined]]);
+  }
+  cases.push(
+    ["spooled", { spool: SIZE }, boot, ["spooled", undefined, SIZE]],
+    ["spooled", { spool: SIZE, part: 10 }, boot, ["spooled", undefined, SIZE]],
+    ["spooled", {}, boot, ["found", undefined, undefined]],
+    ["spooled", { part: 10 }, boot, ["found", undefined, undefined]],
+  );
+}
+
+for (const [state, files, boot, expected] of cases) {
+  const lay = Object.entries(files).map(([kind, size]) => `${size} bytes of .${kind}`).join(" and ") || "nothing";
+  Deno.test(`reconcile() of a row in ${state} and ${lay}, ${boot} boot: ${expected.join(" ")}`, async () => {
+    await using bed = await left(state, files, boot);
+    await reconcile(bed.store, bed.spool, bed.log);
+    assert.deepEqual([bed.file("a")["state"], ...lies(bed)], expected);
+    assert.equal(bed.spool.usedBytes, bed.spoolBytes(), "what is counted is what lies there");
+  });
+}
+
+Deno.test("reconcile() adopts a whole file beside a partial of the same name without counting both", async () => {
+  await using bed = await left("found", { part: 700, spool: SIZE }, "same");
+  await reconcile(bed.store, bed.spool, bed.log);
+  assert.deepEqual(lies(bed), [SIZE, undefined]);
+  assert.equal(bed.spool.usedBytes, bed.spoolBytes());
+});
+
+Deno.test("reconcile() cuts the partials of another boot even when its first try was cut short", async () => {
+  await using bed = await left("found", { part: 700 }, "other");
+  const spool = () =>
+    new Spool({ dir: join(bed.dir, "spool"), quotaBytes: 2 ** 30, minFreeBytes: 0, storeId: "store-1" });
+  const first = spool();
+  // The folder cannot be read: the start ends before anything is cut.
+  Object.defineProperty(first, "dir", { value: join(bed.dir, "not there") });
+  await assert.rejects(reconcile(bed.store, first, bed.log));
+  await reconcile(bed.store, spool(), bed.log);
+  assert.deepEqual(lies(bed), [SYNCED, undefined]);
+});
+
+Deno.test("reconcile() leaves alone what is not ours in the spool, and says so", async () => {
+  await using bed = await left("found", {}, "same");
+  const dir = join(bed.spool.dir, String(bed.deviceDir));
+  const victim = join(bed.dir, "victim");
+  Deno.writeTextFileSync(victim, "precious");
+  Deno.writeTextFileSync(join(dir, "notes.txt"), "mine");
+  Deno.symlinkSync(victim, join(dir, "99.part"));
+  Deno.mkdirSync(join(dir, "98.spool"));
+  Deno.writeTextFileSync(join(dir, "97.part"), "orphan");
+  await reconcile(bed.store, bed.spool, bed.log);
+  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["98.spool", "99.part", "notes.txt"]);
+  assert.equal(Deno.readTextFileSync(victim), "precious");
+  assert.match(bed.log.lines.join(), /not ours/);
+  assert.equal(bed.spool.usedBytes, 0);
+});
+
+Deno.test("reconcile() says nothing when nothing was left in the middle", async () => {
+  await using bed = await left("done", {}, "same");
+  const log = keptLog();
+  await reconcile(bed.store, bed.spool, log);
+  assert.deepEqual(log.lines, []);
+});
+
+Deno.test("reconcile() has a begun upload asked for before it is sent again", async () => {
+  await using bed = await left("spooled", { spool: SIZE }, "same");
+  const [delivery] = nextDeliveries(bed.store, bed.job.targets[0]!.id, 1);
+  markUploading(bed.store, delivery!.id, "a");
+  await reconcile(bed.store, bed.spool, bed.log);
+  bed.target.put("a", someBytes(SIZE));
+  bed.start({ download: false });
+  await bed.until(() => bed.told("delivered").length === 1);
+  assert.deepEqual(bed.target.calls, ["confirm a"]);
+});
+
+Deno.test("reconcile() lets the downloader end what it left: the whole file is proven anew", async () => {
+  await using bed = await left("downloading", { spool: SIZE }, "other");
+  await reconcile(bed.store, bed.spool, bed.log);
+  await bed.list();
+  bed.start();
+  await bed.until(() => bed.told("delivered").length === 1);
+  await bed.quiet();
+  assert.equal(sha256(bed.target.files.get("a")!.bytes), sha256(someBytes(SIZE)));
+  assert.deepEqual([bed.spool.usedBytes, bed.spoolBytes()], [0, 0]);
+});
