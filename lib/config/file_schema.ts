@@ -71,7 +71,7 @@ const finder = z.strictObject({
   ),
   order: z.enum(["newest", "oldest", "name"]).prefault("newest").describe("Which found file is fetched first"),
   max_first: count(0, Number.MAX_SAFE_INTEGER).nullable().prefault(null)
-    .describe("How many files of the first listing to take, in this order; null takes all"),
+    .describe("How many files of an unknown source to take, the newest; null takes all"),
 });
 
 const limits = z.strictObject({

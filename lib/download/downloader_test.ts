@@ -190,13 +190,8 @@ Deno.test("Downloader.run() refuses a symlink in place of a partial and leaves w
   await bed.list();
   const victim = join(bed.dir, "victim");
   Deno.writeTextFileSync(victim, "precious");
-  Deno.symlinkSync(
-    victim,
-    bed.spool.partialPath(bed.deviceDir, bed.file("bad")["id"] as number).replace(
-      bed.spool.dir,
-      (Deno.mkdirSync(join(bed.spool.dir, String(bed.deviceDir)), { recursive: true }), bed.spool.dir),
-    ),
-  );
+  bed.spool.deviceDir(bed.deviceDir);
+  Deno.symlinkSync(victim, bed.spool.partialPath(bed.deviceDir, bed.file("bad")["id"] as number));
   bed.start({ upload: false });
   await bed.exhaust();
   assert.equal(Deno.readTextFileSync(victim), "precious");

@@ -174,7 +174,7 @@ class Engine {
       spool,
       events: this.#options.events,
       host: hostname(),
-      room,
+      room: this.#config.spool.refetch ? room : undefined,
       activity: this.#activity,
       once: this.#options.once,
     });

@@ -24,7 +24,8 @@ export interface PipelineOptions {
   spool: Spool;
   events: EventBus;
   host: string;
-  room: RoomMaker;
+  /** Absent: what is in the spool stays there until it is delivered. */
+  room: RoomMaker | undefined;
   /** Rung at everything that changes what is under way. */
   activity: Bell;
   /** End the finder after the listings that one run needs. */
@@ -77,7 +78,9 @@ export class JobPipeline {
       order: job.finder.order,
       ...(downloadBytesPerSecond === undefined ? {} : { bytesPerSecond: downloadBytesPerSecond }),
       makeRoom: (bytes, signal) =>
-        this.targetGates.some((gate) => gate.isOpen) ? room.make(bytes, signal) : Promise.resolve(false),
+        this.targetGates.some((gate) => gate.isOpen) && room !== undefined
+          ? room.make(bytes, signal)
+          : Promise.resolve(false),
       onSpooled: () => this.#ringUploaders(),
       onChanged: () => this.#finderBell.ring(),
     });

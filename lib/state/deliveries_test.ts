@@ -243,8 +243,9 @@ Deno.test("tallies equal the real counts after any walk of operations", () => {
       const next = delivery();
       if (next === undefined) return;
       markUploading(store, next.id, "x");
-      if (random(2)) markDelivered(store, next, { path: "x", sizeBytes: 1, verified: "size" }, 0);
-      else if (random(2)) requeueDelivery(store, next.id, random(2) === 1, 0, error);
+      const what = random(4);
+      if (what < 2) markDelivered(store, next, { path: "x", sizeBytes: 1, verified: "size" }, 0);
+      else if (what === 2) requeueDelivery(store, next.id, random(2) === 1, 0, error);
       else {
         const outcome = (["waiting", "parked", "uncertain"] as const)[random(3)]!;
         markDeliveryFailed(store, next.id, { state: outcome, started: false, ...common });

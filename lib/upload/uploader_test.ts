@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DriverError, type ErrorCode, type UploadParams } from "../driver/mod.ts";
 import { StateError } from "../state/mod.ts";
 import { Bed, type BedOptions } from "../../tests/support/engine_bed.ts";
-import { death, type FakeCall, type OpenAccess, sha256, someBytes } from "../../tests/support/fake_device.ts";
+import { death, type FakeCall, OpenAccess, sha256, someBytes } from "../../tests/support/fake_device.ts";
 
 /** A bed with these files in its spool; nothing runs. */
 async function spooled(contents: Record<string, string | Uint8Array>, options: BedOptions = {}): Promise<Bed> {
@@ -384,93 +384,6 @@ Deno.test("Uploader.run() gives the driver's resume state back, also to confirm,
   assert.deepEqual([bed.delivery("bad")["state"], bed.delivery("bad")["resume"]], ["delivered", null]);
 });
 
-Deno.test("Uploader.run() replaces an older generation only while the target holds what the receipt says", async (t) => {
-  const cases: [string, BedOptions["upload"] & object, (bed: Bed) => void, Record<string, string>][] = [
-    ["replace, untouched", {}, () => {}, { "a.log": "newer" }],
-    ["replace, touched by somebody: on_conflict", {}, (bed) => bed.target.put("a.log", "theirs"), {
-      "a.log": "theirs",
-      "a~2.log": "newer",
-    }],
-    ["replace, removed by somebody", {}, (bed) => bed.target.files.clear(), { "a.log": "newer" }],
-    ["replace, target cannot be asked: on_conflict", {}, (bed) => bed.target.can = { repeatable: true }, {
-      "a.log": "older",
-      "a~2.log": "newer",
-    }],
-    ["rename", { onChange: "rename" }, () => {}, { "a.log": "older", "a~2.log": "newer" }],
-  ];
-  for (const [name, upload, meanwhile, expected] of cases) {
-    await t.step(name, async () => {
-      await using bed = await spooled({ "a.log": "older" }, { upload });
-      bed.start();
-      await bed.exhaust();
-      await bed.stop();
-      meanwhile(bed);
-      await spool(bed, { "a.log": "newer" });
-      bed.start();
-      await bed.exhaust();
-      assert.deepEqual([bed.file("a.log")["generation"], bed.file("a.log")["state"]], [2, "done"]);
-      assert.deepEqual(
-        Object.fromEntries([...bed.target.files.keys()].map((key) => [key, bed.target.text(key)])),
-        expected,
-      );
-    });
-  }
-});
-
-Deno.test("Uploader.run() finds a newer generation that replaced the older one and whose answer was lost", async () => {
-  await using bed = await spooled({ "a.log": "older" });
-  bed.start();
-  await bed.exhaust();
-  await bed.stop();
-  await spool(bed, { "a.log": "newer" });
-  bed.target.afterwards = ({ method, nth }) => {
-    if (method === "upload" && nth === 1) throw death("SIGKILL", false);
-  };
-  bed.start();
-  await bed.exhaust();
-  assert.equal(bed.file("a.log")["state"], "done");
-  assert.deepEqual([...bed.target.files.keys()], ["a.log"]);
-  assert.equal(bed.target.text("a.log"), "newer");
-});
-
-Deno.test("Uploader.run() does with foreign bytes under the name what on_conflict says", async (t) => {
-  for (
-    const [onConflict, files, state] of [
-      ["rename", { "a.log": "theirs", "a~2.log": "ours" }, "delivered"],
-      ["replace", { "a.log": "ours" }, "delivered"],
-      ["park", { "a.log": "theirs" }, "parked"],
-    ] as const
-  ) {
-    await t.step(onConflict, async () => {
-      await using bed = await spooled({ "a.log": "ours" }, { upload: { onConflict } });
-      bed.target.put("a.log", "theirs");
-      bed.start();
-      await bed.exhaust();
-      assert.equal(bed.delivery("a.log")["state"], state);
-      assert.deepEqual(
-        Object.fromEntries([...bed.target.files.keys()].map((key) => [key, bed.target.text(key)])),
-        files,
-      );
-    });
-  }
-});
-
-Deno.test("Uploader.run() delivers the older generation of a path before the newer one", async () => {
-  await using bed = await spooled({ "a.log": "older" });
-  await spool(bed, { "a.log": "newer" });
-  const asked: string[] = [];
-  bed.target.script = ({ method, params, nth }) => {
-    if (method !== "upload") return;
-    asked.push((params as UploadParams).sha256.slice(0, 8));
-    if (nth === 0) throw new DriverError("failed", "First try");
-  };
-  bed.start();
-  await bed.quiet();
-  assert.equal(asked.length, 1, "the newer one waits while the older one backs off");
-  await bed.exhaust();
-  assert.deepEqual(bed.target.text("a.log"), "newer");
-});
-
 Deno.test("Uploader.run() stops at once, requeues what is under way, and loses nothing", async () => {
   await using bed = await spooled({ a: "a bytes", b: "b bytes", c: "c bytes" });
   const begun = Promise.withResolvers<void>();
@@ -493,19 +406,11 @@ Deno.test("Uploader.run() stops at once, requeues what is under way, and loses n
   assert.equal(bed.target.files.size, 3);
 });
 
-Deno.test("Uploader.run() parks a name that cannot be used on the target", async () => {
-  await using bed = await spooled({ a: "bytes" }, { upload: { path: "../{path}" } });
-  bed.start();
-  await bed.exhaust();
-  assert.deepEqual([bed.delivery("a")["state"], bed.target.calls], ["parked", []]);
-});
-
 Deno.test("Uploader.run() tells the gate how each upload ended", async () => {
   const seen: OpenAccess[] = [];
-  const { OpenAccess: Access } = await import("../../tests/support/fake_device.ts");
   await using bed = await spooled({ a: "bytes" }, {
     access: (name, device) => {
-      const access = new Access(name, device);
+      const access = new OpenAccess(name, device);
       seen.push(access);
       return access;
     },

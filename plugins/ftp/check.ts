@@ -12,6 +12,7 @@ export async function check(pool: Pool, role: Role, device: string, call: Call):
   const findings: Finding[] = [];
   try {
     await pool.use(call.signal, async (session) => {
+      await session.enterRoot();
       findings.push(...aboutSession(session));
       await look(findings, "list", `list "${device}"`, async () => {
         let count = 0;
@@ -24,7 +25,7 @@ export async function check(pool: Pool, role: Role, device: string, call: Call):
       if (role === "target") await look(findings, "write", `write to "${device}"`, () => probe(session));
     });
   } catch (error) {
-    findings.unshift(failure("connect", toDriverError(error, `connect to "${device}"`)));
+    findings.push(failure("connect", toDriverError(error, `connect to "${device}"`)));
   }
   return findings;
 }

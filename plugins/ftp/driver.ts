@@ -80,7 +80,7 @@ export class FtpDriver implements Driver {
 
   async list({ directory }: ListParams, call: Call): Promise<void> {
     await this.#do(`list "${directory}" on`, call, async (pool) => {
-      checkPath(directory, "not_found");
+      checkPath(directory, "not_found", false);
       await pool.use(call.signal, async (session) => {
         try {
           await listDirectory(session, directory, call);
@@ -97,7 +97,7 @@ export class FtpDriver implements Driver {
 
   async stat({ path }: { path: string }, call: Call): Promise<Entry> {
     return await this.#do(`look at "${path}" on`, call, async (pool) => {
-      checkPath(path, "not_found");
+      checkPath(path, "not_found", false);
       return await pool.use(call.signal, async (session) => {
         if (path === "") {
           await session.enterRoot();
@@ -187,7 +187,8 @@ export class FtpDriver implements Driver {
   }
 }
 
-function checkPath(path: string, code: "not_found" | "rejected" | "failed"): void {
-  const problem = pathProblem(path);
+/** The root is a path for listings only. */
+function checkPath(path: string, code: "not_found" | "rejected" | "failed", isFile = true): void {
+  const problem = path === "" && isFile ? "it is the root" : pathProblem(path);
   if (problem !== undefined) throw new DriverError(code, `Path cannot be used: ${problem}`);
 }

@@ -43,6 +43,15 @@ export async function lookUp(session: Session, path: string, careful = true): Pr
   return isDone(await session.control.command(`CWD ${absolute}`)) ? { kind: "directory" } : undefined;
 }
 
+/**
+ * The name that a file has that was published as `path`: some servers (pure-ftpd) cut spaces off the end of a name and
+ * find the file by both. Only a listing tells; names that end otherwise need none.
+ */
+export async function publishedPath(session: Session, path: string): Promise<string> {
+  if (!/\s$/.test(path) || await lookUpInListing(session, path) !== undefined) return path;
+  return await lookUpInListing(session, path.trimEnd()) === undefined ? path : path.trimEnd();
+}
+
 /** {@linkcode lookUp} for servers without SIZE: in the listing of the directory above. */
 async function lookUpInListing(session: Session, path: string): Promise<Found | undefined> {
   const slash = path.lastIndexOf("/");

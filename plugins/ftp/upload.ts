@@ -13,7 +13,7 @@ import {
 } from "../../lib/driver/mod.ts";
 import { isDone } from "./control.ts";
 import type { Directories } from "./directories.ts";
-import { lookUp } from "./entries.ts";
+import { lookUp, publishedPath } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
 import { formatTime } from "./parse_mlsd.ts";
 import { hashOf, type Proof, proveSame } from "./proof.ts";
@@ -48,7 +48,7 @@ export async function confirm(pool: Pool, params: UploadParams, call: Call): Pro
   return await pool.use(call.signal, async (session) => {
     const place = await findPlace(session, params, call);
     if (place.proof === undefined) await session.enterRoot();
-    return place.proof === undefined ? null : receiptOf(params, place.path, place.proof);
+    return place.proof === undefined ? null : await receiptOf(session, params, place.path, place.proof);
   });
 }
 
@@ -79,8 +79,8 @@ async function findPlace(session: Session, params: UploadParams, call: Call): Pr
   throw new DriverError("rejected", `All of ${CONFLICTS_MAX} names beside "${params.path}" are taken on the server`);
 }
 
-function receiptOf(params: UploadParams, path: string, proof: Proof): Receipt {
-  const receipt: Receipt = { path, sizeBytes: params.sizeBytes, verified: proof };
+async function receiptOf(session: Session, params: UploadParams, path: string, proof: Proof): Promise<Receipt> {
+  const receipt: Receipt = { path: await publishedPath(session, path), sizeBytes: params.sizeBytes, verified: proof };
   if (proof === "checksum") receipt.checksum = { algorithm: "sha256", value: params.sha256 };
   return receipt;
 }
@@ -128,7 +128,7 @@ class Upload {
   async #alreadyThere(session: Session, path: string, proof: Proof): Promise<Receipt> {
     // What an earlier attempt left under the temporary name; mostly there is none.
     await session.control.command(`DELE ${session.path(this.#temporary)}`);
-    return receiptOf(this.#params, path, proof);
+    return await receiptOf(session, this.#params, path, proof);
   }
 
   async #send(session: Session): Promise<void> {
@@ -181,12 +181,21 @@ class Upload {
     const replaces = this.#params.onExisting === "replace";
     if (!replaces) {
       // The name may have been taken while the bytes moved.
-      const place = await this.#place(session);
+      const place = await this.#place(session).catch(async (error) => {
+        if (error instanceof DriverError && error.code === "rejected") await this.#discard(session);
+        throw error;
+      });
       if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
       path = place.path;
     }
-    await publish(session, this.#temporary, path, sizeBytes, replaces);
-    return receiptOf(this.#params, path, hash === undefined ? "size" : "checksum");
+    try {
+      await publish(session, this.#temporary, path, sizeBytes, replaces);
+    } catch (error) {
+      // This name will never be taken: the bytes are of no use there.
+      if (error instanceof DriverError && error.code === "rejected") await this.#discard(session);
+      throw error;
+    }
+    return await receiptOf(session, this.#params, path, hash === undefined ? "size" : "checksum");
   }
 
   async #discard(session: Session): Promise<void> {

@@ -82,6 +82,8 @@ export class FakeDevice implements DeviceClient {
   stepBytes = 64 * 1024;
   readonly #listeners = new Set<(state: DeviceState) => void>();
   readonly #inFlight = new Set<(error: DriverError) => void>();
+  /** Which life of the plugin this is: what an earlier one had under way does nothing any more. */
+  #life = 0;
 
   /** Puts a file on the device. */
   put(path: string, bytes: Uint8Array | string, more: Partial<FakeFile> = {}): void {
@@ -114,6 +116,7 @@ export class FakeDevice implements DeviceClient {
 
   /** Ends every call under way at once, as the death of a plugin does. */
   die(error: DriverError): void {
+    this.#life++;
     for (const fail of [...this.#inFlight]) fail(error);
   }
 
@@ -153,13 +156,14 @@ export class FakeDevice implements DeviceClient {
 
   download(params: DownloadParams, options: CallOptions = {}): Promise<DownloadResult> {
     return this.#call("download", params.path, params, options, async () => {
+      const life = this.#life;
       const file = this.files.get(params.path);
       if (file === undefined) throw new DriverError("not_found", `No "${params.path}"`);
       const { bytes, modifiedMs } = file;
       for (let at = params.offsetBytes; at < bytes.length; at += this.stepBytes) {
         Deno.writeFileSync(params.spoolFile, bytes.subarray(at, at + this.stepBytes), { append: true, create: false });
         options.onProgress?.({ doneBytes: Math.min(bytes.length, at + this.stepBytes) });
-        await this.#still(options);
+        await this.#still(options, life);
       }
       return {
         sizeBytes: bytes.length,
@@ -170,9 +174,10 @@ export class FakeDevice implements DeviceClient {
 
   upload(params: UploadParams, options: CallOptions = {}): Promise<Receipt> {
     return this.#call("upload", params.path, params, options, async () => {
+      const life = this.#life;
       const bytes = Deno.readFileSync(params.spoolFile);
       options.onProgress?.({ doneBytes: Math.floor(bytes.length / 2) });
-      await this.#still(options);
+      await this.#still(options, life);
       let path = params.path;
       const holder = this.files.get(path);
       if (holder !== undefined && sha256(holder.bytes) !== params.sha256) {
@@ -204,8 +209,9 @@ export class FakeDevice implements DeviceClient {
   }
 
   /** Lets others run, and notices a cancellation as a driver would. */
-  async #still(options: CallOptions): Promise<void> {
+  async #still(options: CallOptions, life: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 0));
+    if (life !== this.#life) throw new DriverError("broken", "Plugin has ended");
     if (options.signal?.aborted) throw new DriverError("cancelled", "Call is cancelled");
   }
 
@@ -225,8 +231,10 @@ export class FakeDevice implements DeviceClient {
     options.signal?.addEventListener("abort", onAbort, { once: true });
     this.#inFlight.add(fail);
     this.activeMost = Math.max(this.activeMost, ++this.active);
+    const life = this.#life;
     const run = async () => {
       const scripted = await this.script(call);
+      if (life !== this.#life) throw new DriverError("broken", "Plugin has ended");
       const answer = scripted === undefined ? await work() : scripted as T;
       const other = await this.afterwards(call);
       return other === undefined ? answer : other as T;

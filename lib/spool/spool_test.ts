@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { SpoolError } from "./errors.ts";
+import { FileHasher, hashAndSync, hashFile } from "./hash.ts";
+import { publishSpoolFile, removeFile, syncDirectory } from "./publish.ts";
+import { discardPartial, preparePartial, readSpool, Spool, statSpoolFile } from "./spool.ts";
+
+async function inDir(run: (dir: string) => void | Promise<void>): Promise<void> {
+  const dir = Deno.makeTempDirSync({ prefix: "filesync-spool-" });
+  try {
+    await run(dir);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+const open = (dir: string, more: Partial<ConstructorParameters<typeof Spool>[0]> = {}) =>
+  new Spool({ dir: join(dir, "spool"), quotaBytes: 1000, minFreeBytes: 0, storeId: "one", ...more });
+
+Deno.test("Spool carries its store's id and refuses another store", async () => {
+  await inDir((dir) => {
+    open(dir);
+    open(dir);
+    assert.throws(() => open(dir, { storeId: "two" }), (error) => {
+      assert.ok(error instanceof SpoolError && error.code === "foreign");
+      assert.match(error.hint ?? "", /spool\.dir/);
+      return true;
+    });
+    assert.equal(Deno.statSync(join(dir, "spool")).mode! & 0o777, 0o700);
+  });
+});
+
+Deno.test("reserve() keeps to the quota over success, failure and resume", async () => {
+  await inDir((dir) => {
+    const spool = open(dir);
+    let rooms = 0;
+    spool.onRoom = () => rooms++;
+    const first = spool.reserve(600, 0)!;
+    assert.equal(spool.reserve(401, 0), undefined);
+    const second = spool.reserve(400, 0)!;
+    first.end(200);
+    first.end(200);
+    assert.deepEqual([spool.usedBytes, rooms], [200, 1], "a partial of 200 bytes is left");
+    second.end(400);
+    assert.deepEqual([spool.usedBytes, rooms], [600, 1]);
+    assert.equal(spool.reserve(601, 200), undefined, "the rest of it is 401 bytes");
+    const resumed = spool.reserve(600, 200)!;
+    resumed.end(600);
+    assert.equal(spool.usedBytes, 1000);
+    spool.free(400);
+    assert.deepEqual([spool.usedBytes, rooms], [600, 2]);
+    spool.reserve(400, 0)!.end(0);
+    assert.deepEqual([spool.usedBytes, rooms], [600, 3]);
+  });
+});
+
+Deno.test("reserve() takes a file of the quota's size, refuses a larger one for good, and knows empty files", async () => {
+  await inDir((dir) => {
+    const spool = open(dir);
+    assert.throws(() => spool.reserve(1001, 0), (error) => error instanceof SpoolError && error.code === "too_large");
+    const whole = spool.reserve(1000, 0)!;
+    spool.reserve(0, 0)!.end(0);
+    whole.end(1000);
+    assert.equal(spool.usedBytes, 1000);
+  });
+});
+
+Deno.test("reserve() leaves the minimum of free disk alone, what is reserved counted", async () => {
+  await inDir((dir) => {
+    const quotaBytes = Number.MAX_SAFE_INTEGER;
+    const free = open(dir, { quotaBytes }).freeBytes();
+    const half = Math.floor(free / 2);
+    const spool = open(dir, { quotaBytes, minFreeBytes: half });
+    assert.equal(spool.reserve(free, 0), undefined);
+    const some = spool.reserve(Math.floor(free / 3), 0);
+    assert.ok(some !== undefined);
+    assert.equal(spool.reserve(Math.floor(free / 3), 0), undefined);
+    some.end(0);
+  });
+});
+
+Deno.test("preparePartial() makes a file that only we may read, and cuts an old one to what is kept", async () => {
+  await inDir((dir) => {
+    const path = join(dir, "1.part");
+    assert.equal(preparePartial(path, 50), 0);
+    assert.equal(Deno.statSync(path).mode! & 0o777, 0o600);
+    Deno.writeFileSync(path, new Uint8Array(100));
+    assert.equal(preparePartial(path, 1000), 100);
+    assert.equal(preparePartial(path, 60), 60);
+    assert.equal(Deno.statSync(path).size, 60);
+    assert.equal(preparePartial(path, 0), 0);
+  });
+});
+
+Deno.test("preparePartial() refuses a symlink, a folder and a pipe", async () => {
+  await inDir(async (dir) => {
+    const victim = join(dir, "victim");
+    Deno.writeTextFileSync(victim, "precious");
+    Deno.symlinkSync(victim, join(dir, "link"));
+    Deno.symlinkSync(join(dir, "nowhere"), join(dir, "dangling"));
+    Deno.mkdirSync(join(dir, "folder"));
+    await new Deno.Command("mkfifo", { args: [join(dir, "pipe")] }).output();
+    for (const name of ["link", "dangling", "folder", "pipe"]) assert.throws(() => preparePartial(join(dir, name), 0));
+    assert.equal(Deno.readTextFileSync(victim), "precious");
+    assert.throws(() => Deno.statSync(join(dir, "nowhere")), Deno.errors.NotFound);
+    for (const name of ["link", "folder", "pipe"]) assert.equal(statSpoolFile(join(dir, name)), undefined);
+  });
+});
+
+Deno.test("readSpool() tells our files from what is not ours", async () => {
+  await inDir((dir) => {
+    const spool = open(dir);
+    const folder = spool.deviceDir(7);
+    Deno.writeTextFileSync(spool.partialPath(7, 1), "abc");
+    Deno.writeTextFileSync(spool.filePath(7, 2), "abcd");
+    Deno.writeTextFileSync(join(folder, "x.spool"), "");
+    Deno.mkdirSync(join(spool.dir, "other"));
+    const { files, strangers } = readSpool(spool.dir);
+    assert.deepEqual(
+      files.map(({ device, fileId, kind, sizeBytes }) => [device, fileId, kind, sizeBytes]).sort(),
+      [[7, 1, "part", 3], [7, 2, "spool", 4]],
+    );
+    assert.deepEqual(strangers, [join(folder, "x.spool")]);
+    discardPartial(spool.partialPath(7, 1));
+    discardPartial(spool.partialPath(7, 1));
+  });
+});
+
+Deno.test("hashing gives the SHA-256 of the bytes on the disk, at once, small or while the file grows", async () => {
+  await inDir(async (dir) => {
+    const path = join(dir, "file");
+    const bytes = crypto.getRandomValues(new Uint8Array(65536));
+    const file = Deno.openSync(path, { write: true, create: true });
+    const hasher = new FileHasher(path);
+    const expected = createHash("sha256");
+    let size = 0;
+    for (let n = 0; n < 50; n++) {
+      file.writeSync(bytes);
+      expected.update(bytes);
+      size += bytes.length;
+      hasher.follow(size);
+      if (n % 7 === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    file.close();
+    const sha256 = expected.digest("hex");
+    assert.deepEqual(await hasher.finish(size), { sha256, readBytes: size });
+    assert.deepEqual(await hashFile(path, size), { sha256, readBytes: size });
+    assert.deepEqual(await hashAndSync(path, size), { sha256, readBytes: size });
+    assert.equal((await hashFile(path, size + 10)).readBytes, size, "a file that ends too soon shows");
+    assert.equal((await hashAndSync(path, size + 10)).readBytes, size);
+    const empty = createHash("sha256").digest("hex");
+    assert.equal((await hashFile(path, 0)).sha256, empty);
+  });
+});
+
+Deno.test("FileHasher fails in finish() when the file cannot be read, and leaves no handle", async () => {
+  await inDir(async (dir) => {
+    const hasher = new FileHasher(join(dir, "absent"));
+    hasher.follow(10);
+    await assert.rejects(hasher.finish(10), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("publishSpoolFile() renames, and any number of them share the folder's fsync", async () => {
+  await inDir(async (dir) => {
+    await Promise.all(Array.from({ length: 50 }, async (_, n) => {
+      Deno.writeTextFileSync(join(dir, `${n}.part`), String(n));
+      await publishSpoolFile(join(dir, `${n}.part`), join(dir, `${n}.spool`));
+    }));
+    assert.equal([...Deno.readDirSync(dir)].filter(({ name }) => name.endsWith(".spool")).length, 50);
+    await Promise.all([syncDirectory(dir), syncDirectory(dir), syncDirectory(dir)]);
+    await assert.rejects(Promise.all([syncDirectory(join(dir, "no")), syncDirectory(join(dir, "no"))]));
+    await assert.rejects(syncDirectory(join(dir, "no")), "a failure is not remembered as a success");
+    await removeFile(join(dir, "0.spool"));
+    await removeFile(join(dir, "0.spool"));
+  });
+});
