@@ -162,7 +162,7 @@ export class Listing {
       const gone = store.all<{ path: string }>(
         `UPDATE file INDEXED BY file_open SET state = 'gone', retry_at_ms = 0, changed_ms = ?
            WHERE source_id = ? AND state IN ('found', 'parked') AND ${OPEN_FILE} AND sha256 IS NULL AND id <= ?
-             AND id NOT IN (SELECT file_id FROM temp.seen WHERE source_id = file.source_id)
+             AND NOT EXISTS (SELECT 1 FROM temp.seen s WHERE s.source_id = file.source_id AND s.file_id = file.id)
            RETURNING path`,
         Date.now(),
         sourceId,

@@ -291,11 +291,20 @@ function nameOf(flag: string): string {
   return execFileSync("id", [flag]).toString().trim();
 }
 
+/**
+ * A port below those that the kernel gives out by itself (32768 and up): one of those could be taken by a client, or be
+ * given to a test in another worker, before the server listens on it.
+ */
 function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 async function untilItAnswers(hostname: string, port: number, child: Deno.ChildProcess): Promise<void> {
