@@ -249,12 +249,14 @@ Deno.test("Listing of 100,000 known files writes nothing and keeps no more memor
     return found;
   };
   assert.equal(whole(), 100_000);
+  // Once by a query in the square of what is found, which took three quarters of an hour.
+  assert.equal(whole(), 0, "a long queue is listed again");
   source.store.write(() => source.store.run("UPDATE file SET state = 'done'"));
   source.store.flush();
-  const walBefore = source.store.get<{ n: number }>("SELECT total_changes() AS n")!.n;
+  source.store.all("PRAGMA wal_checkpoint(TRUNCATE)");
   const rssBefore = Deno.memoryUsage().rss;
   assert.equal(whole(), 0);
-  const changes = source.store.get<{ n: number }>("SELECT total_changes() AS n")!.n - walBefore;
-  assert.ok(changes <= 10, `${changes} rows changed`);
+  const written = Deno.statSync(`${source.store.path}-wal`).size;
+  assert.ok(written <= 64 * 1024, `${written} bytes written`);
   assert.ok(Deno.memoryUsage().rss - rssBefore < 100 * 2 ** 20, "bounded");
 });

@@ -38,6 +38,7 @@ export class Session {
   /** Absolute path of the device's root on the server. */
   base = "/";
   isClosed = false;
+  #isRooted = false;
   /** Closes the data connection under way, which ends with the session. */
   closeData: (() => void) | undefined;
   #chunk: Uint8Array<ArrayBuffer> | undefined;
@@ -198,12 +199,13 @@ export class Session {
   }
 
   /**
-   * Changes into the device's root and learns its absolute path.
+   * Changes into the device's root. Its absolute path is learned once, right after the login: later the working
+   * directory is wherever the last listing or directory check left it.
    * @throws {DriverError} `unavailable` when it is not there
    */
   async enterRoot(): Promise<void> {
     const { dir } = this.context.config;
-    const target = this.base !== "/" ? this.base : dir;
+    const target = this.#isRooted ? this.base : dir;
     if (target !== "") {
       const reply = await this.control.command(`CWD ${target}`);
       if (!isDone(reply)) {
@@ -212,12 +214,14 @@ export class Session {
         });
       }
     }
+    if (this.#isRooted) return;
     const reply = await this.control.command("PWD");
     // 257 "/name with ""quotes""" comment
     const quoted = /"((?:[^"]|"")*)"/.exec(replyText(reply))?.[1]?.replaceAll('""', '"');
     if (isDone(reply) && quoted?.startsWith("/")) this.base = quoted;
     else if (dir.startsWith("/")) this.base = dir;
     else throw new ReplyError("PWD", reply);
+    this.#isRooted = true;
   }
 }
 

@@ -292,6 +292,25 @@ odd("floods, speaks no FTP or says nothing useful makes the device unavailable",
   }
 });
 
+for (const kind of FTP_SERVER_KINDS) {
+  testNeeding(
+    kind,
+    `${kind}: the root stays the root after a folder was entered and a file was not found`,
+    () =>
+      withFtp(kind, async (bed) => {
+        await bed.write("a/old.bin", BYTES);
+        await Deno.chmod(`${bed.root}/a`, 0o777);
+        await bed.own("a");
+        await bed.driver.upload(await bed.uploadOf("a/new.bin", BYTES), directCall());
+        assert.equal(await bed.driver.confirm(await bed.uploadOf("c/none.bin", BYTES), directCall()), null);
+        await bed.driver.upload(await bed.uploadOf("b.bin", BYTES), directCall());
+        assert.deepEqual(await bed.read("b.bin"), BYTES);
+        assert.deepEqual([...Deno.readDirSync(`${bed.root}/a`)].map(({ name }) => name).sort(), ["new.bin", "old.bin"]);
+      }),
+    hasFtpServer(kind),
+  );
+}
+
 testNeeding("proftpd", "a server that hashes proves an upload by checksum", () =>
   withFtp("proftpd", async (bed) => {
     const params = await bed.uploadOf("a b.bin", BYTES);
