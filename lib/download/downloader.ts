@@ -200,7 +200,13 @@ export class Downloader {
     const { job, events, spool, deviceDir } = this.#options;
     const outcome: FetchOutcome = { heldBytes: 0, resentBytes: 0 };
     try {
-      const facts = await fetchToSpool(file, turn, { ...this.#options, signal, outcome, limit: this.#limit });
+      const facts = await fetchToSpool(file, turn, {
+        ...this.#options,
+        signal,
+        outcome,
+        limit: this.#limit,
+        reservation,
+      });
       reservation.end(facts.sizeBytes);
       events.emit({
         event: "downloaded",

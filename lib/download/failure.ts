@@ -39,8 +39,9 @@ export function settleFailure(
   policy: FailurePolicy,
 ): () => void {
   const { store, spool } = policy;
-  // A partial belongs to a fingerprint: what is not that file any more must never be continued.
-  if (error.code === "changed" || error.code === "corrupt" || error.code === "not_found") {
+  // A partial belongs to a fingerprint: what is not that file any more must never be continued. What is refused for good
+  // needs its room no more.
+  if (["changed", "corrupt", "not_found", "rejected"].includes(error.code)) {
     discardPartial(spool.partialPath(policy.deviceDir, file.id));
   }
   if (OF_THE_DEVICE.includes(error.code) || (error.code === "denied" && error.details.scope !== "file")) {
@@ -90,7 +91,10 @@ function judge(
     error,
     resentBytes: facts.resentBytes,
   };
-  if (error.code === "not_found") return { ...failure, state: "gone", attempts: 0, bestBytes: 0 };
+  if (error.code === "not_found") {
+    // Once it was ours; what it was wanted for is not delivered, and nobody has it: a person must know.
+    return file.wasSpooled ? { ...failure, state: "parked" } : { ...failure, state: "gone", attempts: 0, bestBytes: 0 };
+  }
   if (error.code === "rejected") return { ...failure, state: "parked" };
   if (error.code === "denied") {
     const retryAtMs = performance.now() + backoffMs(1, { firstMs: DENIED_RETRY_MS, maxMs: DENIED_RETRY_MS });

@@ -8,7 +8,9 @@ import {
   preparePartial,
   publishSpoolFile,
   removeFile,
+  type Reservation,
   type Spool,
+  SpoolError,
   statSpoolFile,
   syncFile,
 } from "../spool/mod.ts";
@@ -28,6 +30,8 @@ export interface FetchContext {
   store: Store;
   spool: Spool;
   limit: SharedLimit;
+  /** Room for what the listing said; asked for more when there is more. */
+  reservation: Pick<Reservation, "growTo">;
   events: EventBus;
   signal: AbortSignal;
   /** Called when the row says `spooled`, before that is on disk. */
@@ -39,6 +43,8 @@ export interface FetchContext {
 /** After so many bytes or milliseconds a partial is fsynced: what a power cut may cost. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 const SYNC_INTERVAL_MS = 10_000;
+/** Room is asked for in steps of this size where the size is not known. */
+const ROOM_STEP_BYTES = 8 * 1024 * 1024;
 /** Up to this size a file is read at once. */
 const SMALL_BYTES = 1024 * 1024;
 /** From this size on the hash follows the growing file. */
@@ -141,10 +147,25 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   let syncedAtMs = performance.now();
   let syncing: Promise<void> | undefined;
   let first = true;
+  let hashedBytes = 0;
+  const full = new AbortController();
+  let fullError: unknown;
+  /** A size that was not known, or not true, must not break the quota. */
+  const checkRoom = (doneBytes: number) => {
+    if (fullError !== undefined || (sizeBytes !== undefined && doneBytes <= sizeBytes)) return;
+    try {
+      if (context.reservation.growTo(doneBytes + ROOM_STEP_BYTES) || context.reservation.growTo(doneBytes)) return;
+      fullError = new DriverError("no_space", "Spool is full");
+    } catch (error) {
+      fullError = error instanceof SpoolError ? new DriverError("rejected", error.message) : error;
+    }
+    full.abort();
+  };
   const result = await turn.client.download(params, {
-    signal: context.signal,
+    signal: AbortSignal.any([context.signal, full.signal]),
     limit: share,
     onProgress: ({ doneBytes }) => {
+      checkRoom(doneBytes);
       const done = sizeBytes === undefined ? doneBytes : Math.min(doneBytes, sizeBytes);
       if (first && done < startBytes) outcome.resentBytes = startBytes - done;
       first = false;
@@ -155,7 +176,12 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
         doneBytes: done,
         ...(sizeBytes === undefined ? {} : { sizeBytes }),
       });
-      if (done >= FOLLOW_BYTES) hasher.follow(Math.min(done, statSpoolFile(partial)?.sizeBytes ?? 0));
+      // A driver that went back has written anew what was hashed already.
+      if (done < hashedBytes) hasher.restart();
+      if (done >= FOLLOW_BYTES) {
+        hashedBytes = Math.min(done, statSpoolFile(partial)?.sizeBytes ?? 0);
+        hasher.follow(hashedBytes);
+      }
       const nowMs = performance.now();
       if (syncing === undefined && (done - syncedBytes >= SYNC_BYTES || nowMs - syncedAtMs >= SYNC_INTERVAL_MS)) {
         const held = statSpoolFile(partial)?.sizeBytes ?? 0;
@@ -168,11 +194,16 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
         }).finally(() => syncing = undefined);
       }
     },
+  }).catch((error) => {
+    // The driver was told to stop because of it.
+    throw fullError ?? error;
   }).finally(async () => {
     share.leave();
     // Whoever drops this partial must come after it.
     await syncing;
   });
+  if (sizeBytes === undefined) checkRoom(result.sizeBytes);
+  if (fullError !== undefined) throw fullError;
   return result;
 }
 

@@ -7,8 +7,8 @@ import type { Config, JobConfig } from "../config/mod.ts";
 import { Bell, type ErrorCode } from "../driver/mod.ts";
 import type { PluginSet } from "../host/mod.ts";
 import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
-import { Spool } from "../spool/mod.ts";
-import { addGap, addUptime, nextRetryMs, outstanding, releaseRetries, Store } from "../state/mod.ts";
+import { removeFile, Spool } from "../spool/mod.ts";
+import { addGap, addUptime, finishRetired, nextRetryMs, outstanding, releaseRetries, Store } from "../state/mod.ts";
 import type { DeviceGate } from "./device_gate.ts";
 import { Devices } from "./devices.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
@@ -117,6 +117,7 @@ class Engine {
     const pipelines: JobPipeline[] = [];
     const room = roomFor(pipelines, store, spool);
     for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room }));
+    await releaseFinished(store, spool);
     // Nobody knows yet who is away.
     room.restore();
     this.#onDeviceChange = () => {
@@ -284,6 +285,17 @@ function roomFor(pipelines: JobPipeline[], store: Store, spool: Spool): RoomMake
       return pipeline?.sourceId === sourceId && pipeline.sourceGate.isOpen ? pipeline.sourceGate : undefined;
     },
   });
+}
+
+/** Frees what only targets that left the configuration still needed. */
+async function releaseFinished(store: Store, spool: Spool): Promise<void> {
+  const finished = finishRetired(store);
+  if (finished.length === 0) return;
+  await store.durable();
+  for (const { id, deviceDir, sizeBytes } of finished) {
+    await removeFile(spool.filePath(deviceDir, id));
+    spool.free(sizeBytes);
+  }
 }
 
 /** The store's identity, made at its first start. */

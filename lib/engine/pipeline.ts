@@ -62,7 +62,7 @@ export class JobPipeline {
   listingError: DriverError | undefined;
 
   constructor(options: PipelineOptions) {
-    const { job, source, targets, store, spool, events, activity, host, room } = options;
+    const { job, source, targets, store, spool, events, host, room } = options;
     this.#options = options;
     this.#log = logFor(job.name);
     this.#isWanted = compileRules(job.rules);
@@ -231,6 +231,7 @@ export class JobPipeline {
       events,
       log: this.#log,
       ...(job.finder.maxFirst === undefined ? {} : { maxFirst: job.finder.maxFirst }),
+      onAbandoned: (device, fileId) => this.#options.spool.dropPartial(device, fileId),
       onFound: (sourceId) => this.#downloader.fetchFrom(sourceId),
     }, signal);
     this.#downloader.fetchFrom(result.sourceId);

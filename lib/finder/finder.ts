@@ -25,6 +25,8 @@ export interface FinderOptions {
   maxFirst?: number;
   events: EventBus;
   log: Log;
+  /** Called for a file that is not wanted any more and may have a partial in the spool. */
+  onAbandoned?: (device: number, fileId: number) => void;
   /** Called after each batch that brought something, with the source's row. */
   onFound: (sourceId: number) => void;
 }
@@ -79,7 +81,7 @@ class SourceWalk {
     this.#listing = new Listing(options.store, {
       jobId: options.job.id,
       sourceId: this.#sourceId,
-      nowMs: performance.now(),
+      nowMs: () => performance.now(),
       settleMs: options.settleMs,
       precisionMs: turn.capabilities.modifiedPrecisionMs ?? 1,
       ...(options.maxFirst === undefined ? {} : { maxFirst: options.maxFirst }),
@@ -116,11 +118,12 @@ class SourceWalk {
       }
     }
     await store.durable();
+    for (const { device, fileId } of this.#listing.abandoned) this.#options.onAbandoned?.(device, fileId);
     return { sourceId: this.#sourceId, found: this.#found, settling: this.#listing.settling };
   }
 
   async #take(entries: Entry[], directories: string[] | undefined): Promise<void> {
-    const { isWanted, store, events, job, onFound } = this.#options;
+    const { isWanted, store, events, job, onFound, log } = this.#options;
     const wanted: Entry[] = [];
     for (const entry of entries) {
       const problem = entry.problem ?? pathProblem(entry.path);
@@ -132,6 +135,8 @@ class SourceWalk {
         this.#listing.spare(entry.path);
         if (isWanted(entry.path, undefined)) {
           wanted.push({ ...entry, problem: `Folder cannot be listed: ${problem}` });
+        } else {
+          log.warning(`Folder "${entry.path}" cannot be listed and is left out: ${problem}`);
         }
       } else if (!isTemporary(entry.path) && isWanted(entry.path, entry.sizeBytes)) {
         wanted.push(problem === undefined || entry.problem !== undefined ? entry : { ...entry, problem });

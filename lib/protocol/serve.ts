@@ -19,6 +19,7 @@ import {
 } from "./messages.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
+export { type ArgsSchema, checkArgs } from "./check_args.ts";
 export { isZero, SpoolWriter } from "./spool_writer.ts";
 
 /** The part of the manifest that {@linkcode serve} needs. */

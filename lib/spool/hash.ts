@@ -15,6 +15,7 @@ export class FileHasher {
   #positionBytes = 0;
   #targetBytes = 0;
   #running: Promise<void> | undefined;
+  #isStale = false;
 
   constructor(path: string) {
     this.#path = path;
@@ -22,9 +23,16 @@ export class FileHasher {
 
   /** Lets the hash follow up to `bytes`; returns at once. A failure shows in {@linkcode FileHasher.finish}. */
   follow(bytes: number): void {
+    if (this.#isStale) return;
     this.#targetBytes = Math.max(this.#targetBytes, bytes);
     this.#running ??= this.#run().finally(() => this.#running = undefined);
     this.#running.catch(() => {});
+  }
+
+  /** What was followed may have been written anew: the whole file is read at the end. */
+  restart(): void {
+    this.#isStale = true;
+    this.#targetBytes = 0;
   }
 
   /**
@@ -34,6 +42,7 @@ export class FileHasher {
   async finish(sizeBytes: number): Promise<{ sha256: string; readBytes: number }> {
     try {
       await this.#running;
+      if (this.#isStale) return await new FileHasher(this.#path).finish(sizeBytes);
       this.#targetBytes = sizeBytes;
       await this.#run();
       return { sha256: this.#hash.digest("hex"), readBytes: this.#positionBytes };

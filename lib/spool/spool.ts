@@ -32,6 +32,12 @@ export interface SpoolOptions {
 
 /** Room in the spool that is set aside for one download. */
 export interface Reservation {
+  /**
+   * Sets more room aside: the file turned out larger than was known.
+   * @returns `false` when there is no room for it now
+   * @throws {SpoolError} `too_large` when it can never fit
+   */
+  growTo(sizeBytes: number): boolean;
   /** The download ended and its file, whole or partial, now holds `bytes`. Safe to call twice. */
   end(bytes: number): void;
 }
@@ -107,19 +113,21 @@ export class Spool {
    * @throws {SpoolError} `too_large` when it can never fit
    */
   reserve(sizeBytes: number, heldBytes: number): Reservation | undefined {
-    if (sizeBytes > this.quotaBytes) {
-      throw new SpoolError(
-        "too_large",
-        `File of ${sizeBytes} bytes is larger than the spool's quota of ${this.quotaBytes}`,
-        { hint: "Raise spool.quota, or leave such files out with rules.max_size" },
-      );
-    }
-    const bytes = Math.max(0, sizeBytes - heldBytes);
-    if (this.#usedBytes + this.#reservedBytes + bytes > this.quotaBytes) return undefined;
-    if (this.freeBytes() - this.#reservedBytes - bytes < this.#minFreeBytes) return undefined;
+    this.#checkLimit(sizeBytes);
+    let bytes = Math.max(0, sizeBytes - heldBytes);
+    if (!this.#hasRoom(bytes)) return undefined;
     this.#reservedBytes += bytes;
     let open = true;
     return {
+      growTo: (largerBytes) => {
+        this.#checkLimit(largerBytes);
+        const moreBytes = largerBytes - heldBytes - bytes;
+        if (moreBytes <= 0) return true;
+        if (!open || !this.#hasRoom(moreBytes)) return false;
+        this.#reservedBytes += moreBytes;
+        bytes += moreBytes;
+        return true;
+      },
       end: (endBytes) => {
         if (!open) return;
         open = false;
@@ -130,10 +138,34 @@ export class Spool {
     };
   }
 
+  #hasRoom(bytes: number): boolean {
+    if (this.#usedBytes + this.#reservedBytes + bytes > this.quotaBytes) return false;
+    return this.freeBytes() - this.#reservedBytes - bytes >= this.#minFreeBytes;
+  }
+
+  #checkLimit(sizeBytes: number): void {
+    if (sizeBytes > this.quotaBytes) {
+      throw new SpoolError(
+        "too_large",
+        `File of ${sizeBytes} bytes is larger than the spool's quota of ${this.quotaBytes}`,
+        { hint: "Raise spool.quota, or leave such files out with rules.max_size" },
+      );
+    }
+  }
+
   /** Bytes that the disk has free for us. */
   freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.dir);
     return Number(bavail) * Number(bsize);
+  }
+
+  /** Drops what was fetched of a file that is not wanted any more. */
+  dropPartial(device: number, fileId: number): void {
+    const path = this.partialPath(device, fileId);
+    const stat = statSpoolFile(path);
+    if (stat === undefined) return;
+    discardPartial(path);
+    this.free(stat.sizeBytes);
   }
 
   /** A file left the spool. */

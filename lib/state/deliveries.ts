@@ -122,14 +122,18 @@ export function saveResume(store: Store, id: number, resume: unknown, bestBytes:
  */
 export function markDelivered(store: Store, delivery: QueuedDelivery, receipt: Receipt, resentBytes: number): boolean {
   return store.write(() => {
+    const receiptNo = Number(store.meta("receipts") ?? "0") + 1;
+    store.setMeta("receipts", String(receiptNo));
     store.run(
       `UPDATE delivery SET state = 'delivered', started = 0, attempts = 0, breaks = 0, retry_at_ms = 0, resume = NULL,
            code = NULL, reason = NULL, hint = NULL, receipt_path = ?, receipt_url = ?, receipt_checksum = ?,
-           verified = ?, resent_bytes = resent_bytes + ?, changed_ms = ? WHERE id = ?`,
+           verified = ?, receipt_sha256 = ?, receipt_no = ?, resent_bytes = resent_bytes + ?, changed_ms = ? WHERE id = ?`,
       receipt.path,
       receipt.url ?? null,
       receipt.checksum === undefined ? null : `${receipt.checksum.algorithm}:${receipt.checksum.value}`,
       receipt.verified,
+      delivery.sha256,
+      receiptNo,
       resentBytes,
       Date.now(),
       delivery.id,
@@ -229,7 +233,8 @@ export interface PriorDelivery {
 export function priorDelivery(store: Store, delivery: QueuedDelivery): PriorDelivery | undefined {
   if (delivery.generation === 1) return undefined;
   return store.get<PriorDelivery & Record<string, unknown>>(
-    `SELECT d.asked_path AS askedPath, d.receipt_path AS receiptPath, d.size_bytes AS sizeBytes, f.sha256, f.generation
+    `SELECT d.asked_path AS askedPath, d.receipt_path AS receiptPath, d.size_bytes AS sizeBytes,
+        coalesce(d.receipt_sha256, f.sha256) AS sha256, f.generation
        FROM file f JOIN delivery d ON d.file_id = f.id AND d.target_id = ?
        WHERE f.source_id = ? AND f.path = ? AND f.generation < ? AND d.state = 'delivered'
        ORDER BY f.generation DESC LIMIT 1`,

@@ -1,6 +1,7 @@
 /** The downloader's side of the store: the queue of found files and what becomes of them. */
 import type { DriverError, Fingerprint } from "../driver/mod.ts";
 import { fingerprintOfRow } from "./listings.ts";
+import { OPEN_DELIVERY } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** Where a file is on its way. */
@@ -20,6 +21,8 @@ export interface QueuedFile {
   bestBytes: number;
   syncedBytes: number;
   deviceDir: number | undefined;
+  /** It had been in the spool and was lost or dropped there. */
+  wasSpooled: boolean;
 }
 
 interface FileRow {
@@ -39,6 +42,7 @@ interface FileRow {
   best_bytes: number;
   synced_bytes: number;
   device_dir: number | null;
+  code: string | null;
 }
 
 function queued(row: FileRow): QueuedFile {
@@ -55,6 +59,7 @@ function queued(row: FileRow): QueuedFile {
     bestBytes: row.best_bytes,
     syncedBytes: row.synced_bytes,
     deviceDir: row.device_dir ?? undefined,
+    wasSpooled: row.code === "lost",
   };
 }
 
@@ -153,7 +158,7 @@ export function finishIfDelivered(store: Store, fileId: number): boolean {
   return store.run(
     `UPDATE file SET state = 'done', changed_ms = ? WHERE id = ? AND state = 'spooled'
        AND NOT EXISTS (SELECT 1 FROM delivery d JOIN target t ON t.id = d.target_id
-         WHERE d.file_id = file.id AND d.state <> 'delivered' AND t.retired = 0)`,
+         WHERE d.file_id = file.id AND d.${OPEN_DELIVERY} AND t.retired = 0)`,
     Date.now(),
     fileId,
   ) > 0;
@@ -175,7 +180,8 @@ export interface FileFailure {
 export function markFileFailed(store: Store, id: number, failure: FileFailure): void {
   store.write(() =>
     store.run(
-      `UPDATE file SET state = ?, attempts = ?, breaks = ?, best_bytes = ?, retry_at_ms = ?, code = ?, reason = ?,
+      `UPDATE file SET state = ?, attempts = ?, breaks = ?, best_bytes = ?, retry_at_ms = ?,
+           code = CASE WHEN code = 'lost' THEN code ELSE ? END, reason = ?,
            hint = ?, resent_bytes = resent_bytes + ?, changed_ms = ? WHERE id = ?`,
       failure.state,
       failure.attempts,
@@ -211,7 +217,7 @@ export function requeueFile(store: Store, id: number, bestBytes: number): void {
 export function refetchFile(store: Store, id: number, reason: string): boolean {
   return store.write(() => {
     const changed = store.run(
-      `UPDATE file SET state = 'found', sha256 = NULL, synced_bytes = 0, code = 'corrupt', reason = ?, changed_ms = ?
+      `UPDATE file SET state = 'found', sha256 = NULL, synced_bytes = 0, code = 'lost', reason = ?, changed_ms = ?
          WHERE id = ? AND state = 'spooled'`,
       reason,
       Date.now(),

@@ -17,7 +17,7 @@ export interface SightOptions {
   jobId: number;
   sourceId: number;
   /** Monotonic milliseconds. */
-  nowMs: number;
+  nowMs: number | (() => number);
   settleMs: number;
   /** Precision of the device's modification times, milliseconds. */
   precisionMs: number;
@@ -71,7 +71,7 @@ const KNOWN = `
       OR f.checksum_value = j.value ->> '$.checksum.value') AS same
   FROM json_each(?3) j
   LEFT JOIN file f ON f.source_id = ?1 AND f.path = j.value ->> 'path' AND f.latest = 1
-  WHERE f.id IS NULL OR NOT same OR f.state NOT IN ('spooled', 'done')`;
+  WHERE f.id IS NULL OR NOT same OR (f.state NOT IN ('spooled', 'done') AND f.code IS NOT 'forgotten')`;
 
 /** Which of the listed files are not known with this content, without recording anything: for a dry run. */
 export function newEntries(
@@ -96,8 +96,8 @@ export function newEntries(
 export class Listing {
   readonly #store: Store;
   readonly #options: SightOptions;
-  /** Ids above this were found by this listing and cannot be missing from it. */
-  readonly #lastKnownId: number;
+  /** Ids above this were found by this listing and cannot be missing from it; ids of a job that ended are used again. */
+  #lastKnownId: number;
   /** Files that are not yet settled: the listing has to be repeated for them. */
   settling = 0;
 
@@ -143,8 +143,12 @@ export class Listing {
     );
   }
 
+  /** Folders and ids of partials whose file is not wanted any more; the caller frees their room. */
+  readonly abandoned: { device: number; fileId: number }[] = [];
+
   /**
-   * Ends a complete listing: what was found earlier, is not in the spool, and was not seen is gone.
+   * Ends a complete listing: what was found earlier, is not in the spool, and was not seen is gone. What had been in the
+   * spool, lost there and wanted again, is parked instead: its bytes are nowhere.
    * @returns paths that are gone
    */
   complete(): string[] {
@@ -159,17 +163,23 @@ export class Listing {
         Date.now(),
         sourceId,
       );
-      const gone = store.all<{ path: string }>(
-        `UPDATE file INDEXED BY file_open SET state = 'gone', retry_at_ms = 0, changed_ms = ?
+      const gone = store.all<{ id: number; path: string; device: number | null; state: string }>(
+        `UPDATE file INDEXED BY file_open
+           SET state = CASE code WHEN 'lost' THEN 'parked' ELSE 'gone' END, retry_at_ms = 0, changed_ms = ?
            WHERE source_id = ? AND state IN ('found', 'parked') AND ${OPEN_FILE} AND sha256 IS NULL AND id <= ?
              AND NOT EXISTS (SELECT 1 FROM temp.seen s WHERE s.source_id = file.source_id AND s.file_id = file.id)
-           RETURNING path`,
+           RETURNING id, path, device_dir AS device, state`,
         Date.now(),
         sourceId,
         this.#lastKnownId,
       );
-      return gone.map((row) => row.path);
+      for (const row of gone) this.#abandon(row.device, row.id);
+      return gone.filter((row) => row.state === "gone").map((row) => row.path);
     });
+  }
+
+  #abandon(device: number | null, fileId: number): void {
+    if (device !== null) this.abandoned.push({ device, fileId });
   }
 
   /** Whether the source is met for the first time, so that nothing must be fetched before its listing ends. */
@@ -241,6 +251,11 @@ export class Listing {
         nowMs,
         row.id,
       );
+      const superseded = store.get<{ device: number | null }>(
+        "SELECT device_dir AS device FROM file WHERE id = ? AND state = 'gone'",
+        row.id,
+      );
+      this.#abandon(superseded?.device ?? null, row.id);
     }
     const { id } = store.get<{ id: number }>(
       `INSERT INTO file (source_id, job_id, path, generation, latest, size_bytes, modified_ms, precision_ms, etag,
@@ -260,14 +275,16 @@ export class Listing {
       nowMs,
       nowMs,
     )!;
+    this.#lastKnownId = Math.min(this.#lastKnownId, id - 1);
     return foundFile(id, entry, generation);
   }
 
   /** Whether the fingerprint was equal over two listings at least `settleMs` apart. */
   #isSettled(entry: Entry): boolean {
     const store = this.#store;
-    const { sourceId, settleMs, nowMs, precisionMs } = this.#options;
+    const { sourceId, settleMs, precisionMs } = this.#options;
     if (settleMs <= 0) return true;
+    const nowMs = typeof this.#options.nowMs === "number" ? this.#options.nowMs : this.#options.nowMs();
     const row = store.get<SettlingRow>(
       "SELECT * FROM temp.sighting WHERE source_id = ? AND path = ?",
       sourceId,

@@ -5,5 +5,5 @@
 
 /** Files that are on their way, or given up until told. */
 export const OPEN_FILE = "state IN ('found', 'downloading', 'spooled', 'parked')";
-/** Deliveries that are not made. */
-export const OPEN_DELIVERY = "state <> 'delivered'";
+/** Deliveries that are neither made nor given up by a person. */
+export const OPEN_DELIVERY = "state NOT IN ('delivered', 'forgotten')";

@@ -60,14 +60,14 @@ export function spooledAfter(store: Store, id: number, limit: number): SpoolRow[
 }
 
 /** Ends deliveries of retired targets: what only they still need is done. */
-export function finishRetired(store: Store): number[] {
+export function finishRetired(store: Store): { id: number; deviceDir: number; sizeBytes: number }[] {
   return store.write(() =>
-    store.all<{ id: number }>(
+    store.all<{ id: number; deviceDir: number; sizeBytes: number }>(
       `UPDATE file INDEXED BY file_open SET state = 'done', changed_ms = ? WHERE state = 'spooled' AND ${OPEN_FILE}
          AND NOT EXISTS (SELECT 1 FROM delivery d JOIN target t ON t.id = d.target_id
-           WHERE d.file_id = file.id AND d.state <> 'delivered' AND t.retired = 0)
-         RETURNING id`,
+           WHERE d.file_id = file.id AND d.${OPEN_DELIVERY} AND t.retired = 0)
+         RETURNING id, device_dir AS deviceDir, size_bytes AS sizeBytes`,
       Date.now(),
-    ).map((row) => row.id)
+    )
   );
 }

@@ -1,5 +1,5 @@
 /** Names of the configuration as rows: jobs, targets, sources, devices. Names are identity. */
-import { OPEN_DELIVERY } from "./open_rows.ts";
+import { OPEN_DELIVERY, OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** A job's rows. */
@@ -26,6 +26,24 @@ export function registerJob(store: Store, name: string, targetNames: string[]): 
       `UPDATE target SET retired = name NOT IN (SELECT value FROM json_each(?)) WHERE job_id = ?`,
       JSON.stringify(targetNames),
       id,
+    );
+    // Where every older target is gone (a renamed one looks so), the new ones take over what is still on its way: a file
+    // that was found is delivered.
+    store.run(
+      `UPDATE target SET first_file_id = min(first_file_id, coalesce((
+           SELECT min(id) FROM file INDEXED BY file_open WHERE job_id = ?1 AND ${OPEN_FILE}), first_file_id))
+         WHERE job_id = ?1 AND retired = 0 AND NOT EXISTS (
+           SELECT 1 FROM target older WHERE older.job_id = ?1 AND older.retired = 0 AND older.first_file_id <= coalesce((
+             SELECT min(id) FROM file INDEXED BY file_open WHERE job_id = ?1 AND ${OPEN_FILE}), 0))`,
+      id,
+    );
+    store.run(
+      `INSERT INTO delivery (file_id, target_id, state, size_bytes, changed_ms)
+         SELECT f.id, t.id, 'waiting', f.size_bytes, ?2 FROM file f INDEXED BY file_open JOIN target t ON t.job_id = f.job_id
+           WHERE f.job_id = ?1 AND f.state = 'spooled' AND f.${OPEN_FILE} AND t.retired = 0 AND t.first_file_id <= f.id
+         ON CONFLICT DO NOTHING`,
+      id,
+      Date.now(),
     );
     // A target that comes back is not owed what left the spool while it was away: nobody could deliver that.
     store.run(

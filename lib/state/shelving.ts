@@ -35,7 +35,7 @@ export function shelvableFiles(store: Store, absentTargets: number[], limit: num
 export function shelveFile(store: Store, id: number): boolean {
   return store.write(() => {
     const changed = store.run(
-      `UPDATE file SET state = 'found', shelved = 1, sha256 = NULL, synced_bytes = 0, changed_ms = ?
+      `UPDATE file SET state = 'found', shelved = 1, code = 'lost', reason = 'Left the full spool for others', sha256 = NULL, synced_bytes = 0, changed_ms = ?
          WHERE id = ? AND state = 'spooled'`,
       Date.now(),
       id,
@@ -58,7 +58,7 @@ export function unshelveFiles(store: Store, presentTargets: number[]): number {
          SELECT 1 FROM target t WHERE t.job_id = file.job_id AND t.retired = 0 AND t.first_file_id <= file.id
            AND t.id IN (SELECT value FROM json_each(?))
            AND NOT EXISTS (SELECT 1 FROM delivery d
-             WHERE d.file_id = file.id AND d.target_id = t.id AND d.state IN ('delivered', 'parked', 'uncertain')))`,
+             WHERE d.file_id = file.id AND d.target_id = t.id AND d.state IN ('delivered', 'forgotten', 'parked', 'uncertain')))`,
       JSON.stringify(presentTargets),
     )
   );

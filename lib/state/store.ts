@@ -8,10 +8,11 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { dirname } from "node:path";
 import { mkdirSync } from "node:fs";
 import journey from "./migrations/001_journey.sql" with { type: "text" };
+import givenUp from "./migrations/002_given_up.sql" with { type: "text" };
 import { asOpenError, asStateError, StateError } from "./errors.ts";
 
 /** Index + 1 is the schema version that the migration makes. */
-const MIGRATIONS: readonly string[] = [journey];
+const MIGRATIONS: readonly string[] = [journey, givenUp];
 
 /** How long a reader waits for a writer of another process, milliseconds. */
 const BUSY_MS = 5000;
@@ -69,6 +70,20 @@ export class Store {
   /** Rows of a query. */
   all<T = Row>(sql: string, ...values: Value[]): T[] {
     return this.#guard(() => this.#statement(sql).all(...values) as T[]);
+  }
+
+  /** Rows of a query one after another, in bounded memory. The store is not to be written meanwhile. */
+  *each<T = Row>(sql: string, ...values: Value[]): Generator<T> {
+    const rows = this.#guard(() => this.#db.prepare(sql).iterate(...values) as Iterator<T>);
+    try {
+      for (;;) {
+        const next = this.#guard(() => rows.next());
+        if (next.done === true) return;
+        yield next.value;
+      }
+    } finally {
+      rows.return?.();
+    }
   }
 
   /** The first row of a query, or `undefined`. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DriverError } from "../../lib/driver/mod.ts";
-import { type ArgsSchema, checkArgs } from "../../lib/protocol/check_args.ts";
+import { type ArgsSchema, checkArgs } from "../../lib/protocol/serve.ts";
 import { type FtpConfig, parseConfig } from "./config.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
 

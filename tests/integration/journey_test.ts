@@ -59,6 +59,12 @@ function put(field: Field, path: string, content: string | Uint8Array): void {
   writeFileSync(join(field.in, path), content);
 }
 
+/** What lies in the spool, by its name. */
+function spoolFiles(field: Field): string[] {
+  const spool = join(field.dir, "filesync.db.spool");
+  return readdirSync(spool).filter((name) => name !== "store.id").flatMap((name) => readdirSync(join(spool, name)));
+}
+
 function assertSame(field: Field): void {
   const nothing = { missing: [], corrupt: [], duplicated: [], leftovers: [], strange: [] };
   assert.deepEqual(new Verifier(field.in).judge(field.out), nothing);
@@ -180,12 +186,7 @@ Deno.test("sync spools while one target is away, delivers to the other, and goes
     assert.equal((await sync(field)).code, 0);
     const nothing = { missing: [], corrupt: [], duplicated: [], leftovers: [], strange: [] };
     assert.deepEqual(new Verifier(field.in).judge(join(field.dir, "away/dir")), nothing);
-    assert.deepEqual(
-      readdirSync(join(field.dir, "filesync.db.spool")).filter((name) => name !== "store.id").flatMap((name) =>
-        readdirSync(join(field.dir, "filesync.db.spool", name))
-      ),
-      [],
-    );
+    assert.deepEqual(spoolFiles(field), []);
   }, {
     targets: [
       { name: "near", driver: "local", args: { dir: "out" } },
@@ -356,3 +357,30 @@ Deno.test("sync delivers a job whose driver is fine while another job's plugin c
     assertSame(field);
   });
 });
+
+Deno.test("sync gives a renamed target what was still on its way to the old name", () =>
+  inField(async (field) => {
+    put(field, "spooled", "spooled");
+    assert.equal((await sync(field)).code, 5);
+    const target = { name: "new name", driver: "local", args: { dir: "out" } };
+    writeConfig(field, { targets: [target] });
+    const ended = await sync(field);
+    assert.equal(ended.code, 0, ended.stderr);
+    assertSame(field);
+    assert.deepEqual(spoolFiles(field), []);
+  }, { targets: [{ name: "old name", driver: "local", args: { dir: "away/dir" } }] }));
+
+Deno.test("sync frees what only a target still needed that left the configuration", () =>
+  inField(async (field) => {
+    put(field, "log", "log");
+    assert.equal((await sync(field)).code, 5);
+    assert.equal(spoolFiles(field).length, 1);
+    writeConfig(field, { targets: [{ name: "near", driver: "local", args: { dir: "out" } }] });
+    assert.equal((await sync(field)).code, 0);
+    assert.deepEqual(spoolFiles(field), []);
+  }, {
+    targets: [
+      { name: "near", driver: "local", args: { dir: "out" } },
+      { name: "far", driver: "local", args: { dir: "away/dir" } },
+    ],
+  }));

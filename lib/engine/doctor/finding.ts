@@ -1,0 +1,99 @@
+/** What `filesync doctor` finds, and the exit code that it comes to. */
+import type { ErrorCode, Role } from "../../driver/mod.ts";
+import { EXIT } from "../errors.ts";
+
+/** `warning`: it works, and somebody should know. `problem`: it does not work, or loses what it should keep. */
+export type Level = "ok" | "warning" | "problem";
+
+/** What a finding is about, when that is not the machine. */
+export interface About {
+  device?: string;
+  /** The side on which the device was looked at. */
+  role?: Role;
+  job?: string;
+}
+
+/** One line of the report. */
+export interface DoctorFinding extends About {
+  /** What was looked at: `configuration`, `clock`, `write`. */
+  name: string;
+  level: Level;
+  detail: string;
+  /** What to do, as a command where possible. */
+  remedy?: string;
+  /** The exit code of the contract that a problem comes to. */
+  exitCode?: number;
+}
+
+export function ok(name: string, detail: string, about: About = {}): DoctorFinding {
+  return { name, level: "ok", detail, ...about };
+}
+
+export function warning(name: string, detail: string, remedy?: string, about: About = {}): DoctorFinding {
+  return { name, level: "warning", detail, ...(remedy === undefined ? {} : { remedy }), ...about };
+}
+
+/** @param exitCode one of `EXIT` */
+export function problem(
+  name: string,
+  exitCode: number,
+  detail: string,
+  remedy?: string,
+  about: About = {},
+): DoctorFinding {
+  return { name, level: "problem", detail, ...(remedy === undefined ? {} : { remedy }), ...about, exitCode };
+}
+
+const EXIT_OF_CODE: Partial<Record<ErrorCode, number>> = {
+  invalid_config: EXIT.config,
+  unsupported: EXIT.config,
+  denied: EXIT.denied,
+  unavailable: EXIT.unavailable,
+  held: EXIT.unavailable,
+  // The root is not there: the device is away.
+  not_found: EXIT.unavailable,
+  broken: EXIT.plugin,
+};
+
+/** The exit code of a device's error. */
+export function exitOfCode(code: ErrorCode): number {
+  return EXIT_OF_CODE[code] ?? EXIT.failed;
+}
+
+/** With several causes the first of these wins. */
+const ORDER: readonly number[] = [
+  EXIT.config,
+  EXIT.state,
+  EXIT.denied,
+  EXIT.plugin,
+  EXIT.attention,
+  EXIT.unavailable,
+  EXIT.failed,
+];
+
+/** What all findings come to. */
+export interface Verdict {
+  findings: number;
+  warnings: number;
+  problems: number;
+  exitCode: number;
+}
+
+/** Counts findings as they come. */
+export class Tally {
+  readonly verdict: Verdict = { findings: 0, warnings: 0, problems: 0, exitCode: EXIT.ok };
+
+  add(finding: DoctorFinding): void {
+    this.verdict.findings++;
+    if (finding.level === "warning") this.verdict.warnings++;
+    if (finding.level !== "problem") return;
+    this.verdict.problems++;
+    const codes = [this.verdict.exitCode, finding.exitCode ?? EXIT.failed];
+    this.verdict.exitCode = ORDER.find((code) => codes.includes(code)) ?? EXIT.failed;
+  }
+}
+
+/** `text` as one word of a shell command. */
+export function shellWord(text: string): string {
+  return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
