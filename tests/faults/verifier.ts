@@ -47,6 +47,8 @@ export class Verifier {
     const verdict: Verdict = { missing: [], corrupt: [], duplicated: [], leftovers: [], strange: [] };
     const seen = new Set<string>();
     for (const path of filesBelow(targetDir)) {
+      // Where Pure-FTPd gathers an upload before it gives it the name that was asked for: the server's own affair.
+      if (/(^|\/)\.pureftpd-upload\.[^/]*$/.test(path)) continue;
       if (/(^|\/)filesync-[0-9a-f]{16}\.part$/.test(path)) {
         verdict.leftovers.push(path);
         continue;
