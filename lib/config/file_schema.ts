@@ -6,7 +6,7 @@ import * as z from "zod";
 import type { JsonSchema } from "./json_schema.ts";
 import { parseDuration, parseRate, parseSize, parseWindow } from "./units.ts";
 
-// A configuration is parsed once: code that zod compiles for it would cost 1 MB for as long as the program runs.
+// A configuration is parsed once: code that zod compiled for it would only take memory for as long as the program runs.
 z.config({ jitless: true });
 
 /** Longest interval that the runtime's timers take, milliseconds. */
