@@ -7,47 +7,14 @@ import type { Flags as CheckFlags } from "./commands/config_check.ts";
 import type { Flags as ConvertFlags } from "./commands/config_convert.ts";
 import type { Flags as SchemaFlags } from "./commands/config_schema.ts";
 import type { Flags as ShowFlags } from "./commands/config_show.ts";
+import type { Flags as DoctorFlags } from "./commands/doctor.ts";
 import type { Flags as LsFlags } from "./commands/ls.ts";
 import type { Flags as PluginsFlags } from "./commands/plugins_list.ts";
 import type { Flags as StatusFlags } from "./commands/status.ts";
 import type { Flags as SyncFlags } from "./commands/sync.ts";
 import type { Flags as VersionFlags } from "./commands/version.ts";
-import { report } from "./errors.ts";
-
-/** Loads `run` of a command's module when the command is run; errors are told here and nowhere else. */
-function lazy<Flags, Args extends (string | undefined)[]>(
-  load: () => Promise<{ run: (context: Context, flags: Flags, ...args: Args) => Promise<number> }>,
-) {
-  return async () => {
-    const { run } = await load();
-    return async function (this: Context, flags: Flags, ...args: Args): Promise<void> {
-      try {
-        this.exitCode = await run(this, flags, ...args);
-      } catch (error) {
-        this.exitCode = report(error, this);
-      }
-    };
-  };
-}
-
-const text = (input: string): string => input;
-
-function flag(brief: string) {
-  return { kind: "boolean", optional: true, withNegated: false, brief } as const;
-}
-
-function value(brief: string, placeholder: string) {
-  return { kind: "parsed", parse: text, optional: true, brief, placeholder } as const;
-}
-
-const config = value("Use this configuration FILE", "FILE");
-const json = flag("Print JSON on stdout, one object a line");
-
-function docs(brief: string, description: string, examples: [command: string, what: string][]) {
-  const width = Math.max(...examples.map(([command]) => command.length));
-  const lines = examples.map(([command, what]) => `  ${`filesync ${command}`.padEnd(width + 11)}${what}`);
-  return { brief, fullDescription: `${description}\n\nEXAMPLES\n${lines.join("\n")}` };
-}
+import { config, docs, flag, json, lazy, text, value } from "./route_parts.ts";
+import { forget, manifest, retry, why } from "./routes_admin.ts";
 
 const sync = buildCommand<SyncFlags, [], Context>({
   loader: lazy(() => import("./commands/sync.ts")),
@@ -116,6 +83,29 @@ const ls = buildCommand<LsFlags, [device: string, path?: string], Context>({
     ["ls camera", "the device's root"],
     ["ls -R nas logs/2026", "a folder with all below"],
   ]),
+});
+
+const doctor = buildCommand<DoctorFlags, [], Context>({
+  loader: lazy(() => import("./commands/doctor.ts")),
+  parameters: {
+    flags: { config, device: value("Ask only the device NAME", "NAME"), json },
+    aliases: { c: "config" },
+  },
+  docs: docs(
+    "Check everything without moving a file",
+    `Looks at the configuration, its secrets, the machine, the clock, the state store, the spool, plugins and jobs, and
+asks each device: is it there, may files be read and written, what is it able to do. Each finding is ok, a warning, or
+a problem with its remedy. Where it may, a driver writes, renames and removes a file of its own on a target; files of
+yours are not touched. May run beside "filesync sync".
+
+Exit codes: 0 no problem, 3 wrong configuration, 5 a device is away, 6 access denied, 7 state store or spool, 8 a
+plugin failed, 1 other problems.`,
+    [
+      ["doctor", "check all"],
+      ["doctor --device nas", "one device: a name from devices, or JOB.source, JOB.TARGET"],
+      ["doctor --json", "for programs; the last line is the verdict"],
+    ],
+  ),
 });
 
 const version = buildCommand<VersionFlags, [], Context>({
@@ -190,6 +180,11 @@ export const routes = buildRouteMap<string, Context>({
   routes: {
     sync,
     status,
+    why,
+    retry,
+    forget,
+    manifest,
+    doctor,
     ls,
     plugins: buildRouteMap({ routes: { list: pluginsList }, docs: { brief: "Drivers and plugins" } }),
     config: buildRouteMap({

@@ -1,6 +1,7 @@
 /**
  * The shapes that cross the boundary between the engine and a driver. `plugins/README.md` is the normative text.
  */
+import type { ErrorCode } from "./errors.ts";
 
 /** A checksum that a device offered or an engine computed; `value` is lower-case hex. */
 export interface Checksum {
@@ -145,6 +146,8 @@ export interface Finding {
   ok: boolean;
   detail: string;
   remedy?: string;
+  /** Of one that is not ok: what the engine would be told, which decides the exit code. @default {"failed"} */
+  code?: ErrorCode;
 }
 
 /** What a device says of itself between calls; absent fields are unchanged. */

@@ -9,6 +9,8 @@ import type { PluginSet } from "../host/mod.ts";
 import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
 import { removeFile, Spool } from "../spool/mod.ts";
 import { addGap, addUptime, finishRetired, nextRetryMs, outstanding, releaseRetries, Store } from "../state/mod.ts";
+import { type AdminRequest, forget, retry } from "./administer.ts";
+import { type ControlHandler, ControlServer } from "./control.ts";
 import type { DeviceGate } from "./device_gate.ts";
 import { Devices } from "./devices.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
@@ -142,6 +144,11 @@ class Engine {
       countedMs = performance.now();
       pipelines.forEach((pipeline) => pipeline.wake());
     };
+    const control = ControlServer.open(
+      store,
+      this.#commands({ pipelines, store, spool, signal: stop }),
+      logFor("commands"),
+    );
     const uptime = setInterval(countUptime, UPTIME_MS);
     const sweep = setInterval(() => {
       if (releaseRetries(store, performance.now())) pipelines.forEach((pipeline) => pipeline.wake());
@@ -159,7 +166,37 @@ class Engine {
       clearInterval(uptime);
       ended.abort();
       countUptime();
+      await control?.close();
     }
+  }
+
+  /** What others may ask of this process. */
+  #commands({ pipelines, store, spool, signal }: CommandParts): Record<string, ControlHandler> {
+    const running = this.#jobs.map((job) => ({ job: job.name, targets: job.targets.map(({ name }) => name) }));
+    const context = { store, spool: () => spool, running, signal };
+    const wake = (relist: boolean) => {
+      for (const pipeline of pipelines) {
+        pipeline.wake();
+        if (relist) pipeline.listAgain();
+      }
+      this.#activity.ring();
+    };
+    const log = logFor("commands");
+    return {
+      clock: () => ({ nowMs: performance.now() }),
+      retry: async (params) => {
+        const { relist, ...result } = await retry(params as AdminRequest, context);
+        log.info(`Asked to retry: ${result.files + result.older} files, ${result.deliveries} deliveries`);
+        wake(relist);
+        return { ...result, pid: Deno.pid };
+      },
+      forget: async (params) => {
+        const result = await forget(params as AdminRequest, context);
+        log.info(`Asked to forget: ${result.files} files, ${result.deliveries} deliveries`);
+        wake(false);
+        return { ...result, pid: Deno.pid };
+      },
+    };
   }
 
   async #pipeline(job: JobConfig, parts: PipelineParts): Promise<JobPipeline> {
@@ -264,6 +301,13 @@ class Engine {
         break;
     }
   }
+}
+
+interface CommandParts {
+  pipelines: JobPipeline[];
+  store: Store;
+  spool: Spool;
+  signal: AbortSignal;
 }
 
 interface PipelineParts {

@@ -168,6 +168,11 @@ export class JobPipeline {
     this.#ringUploaders();
   }
 
+  /** The source is to be listed now. */
+  listAgain(): void {
+    this.#finderBell.ring();
+  }
+
   /** Whether something moves, or could start to move at once. */
   get isBusy(): boolean {
     if (!this.isInWindow) return false;

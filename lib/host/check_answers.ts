@@ -7,6 +7,8 @@ import {
   type DeviceState,
   type DownloadResult,
   type Entry,
+  ERROR_CODES,
+  type ErrorCode,
   type Finding,
   type Fingerprint,
   type InitializeResult,
@@ -152,6 +154,7 @@ export function checkFindings(value: unknown, words: Words): Finding[] {
     }
     const finding: Finding = { name: words(item["name"]), ok: item["ok"], detail: words(String(item["detail"] ?? "")) };
     if (typeof item["remedy"] === "string") finding.remedy = words(item["remedy"]);
+    if (ERROR_CODES.includes(item["code"] as ErrorCode)) finding.code = item["code"] as ErrorCode;
     return finding;
   });
 }

@@ -211,6 +211,20 @@ export function statSpoolFile(path: string): SpoolFileStat | undefined {
   return { sizeBytes: stat.size, inode: stat.ino, ctimeMs: stat.ctimeMs };
 }
 
+/** What the spool in `dir` holds of a file, whole or a part, for looking only; `undefined` when nothing. */
+export function findSpooled(
+  dir: string,
+  device: number,
+  fileId: number,
+): { path: string; sizeBytes: number; isWhole: boolean } | undefined {
+  for (const [kind, isWhole] of [["spool", true], ["part", false]] as const) {
+    const path = join(dir, String(device), `${fileId}.${kind}`);
+    const stat = statSpoolFile(path);
+    if (stat !== undefined) return { path, sizeBytes: stat.sizeBytes, isWhole };
+  }
+  return undefined;
+}
+
 /** One file that lies in the spool. */
 export interface SpoolFile {
   device: number;

@@ -55,9 +55,11 @@ function aboutSession(session: Session): Finding[] {
       remedy: "Install OpenSSL 3: apt install libssl3",
     });
   }
+  const hasTimes = session.hasMlst || session.has("mdtm");
   findings.push({
     name: "times",
-    ok: session.hasMlst || session.has("mdtm"),
+    ok: true,
+    ...(hasTimes ? {} : { remedy: "Use a server with MLSD or MDTM if files change without changing their size" }),
     detail: session.hasMlst
       ? "MLSD"
       : session.has("mdtm")
@@ -67,7 +69,8 @@ function aboutSession(session: Session): Finding[] {
   const restarts = session.has("rest stream") || session.has("rest");
   findings.push({
     name: "resume",
-    ok: restarts,
+    ok: true,
+    ...(restarts ? {} : { remedy: "Use a server with REST STREAM if links are cut" }),
     detail: restarts ? "REST STREAM" : "not offered: cut downloads start again",
   });
   findings.push({
@@ -79,8 +82,10 @@ function aboutSession(session: Session): Finding[] {
 }
 
 async function probe(session: Session): Promise<string> {
-  const from = `filesync-${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}.part`;
-  const to = from.replace(".part", ".probe");
+  // Both under names of our own unfinished uploads, so that nobody takes what a failure leaves for a file.
+  const name = () => `filesync-${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}.part`;
+  const from = name();
+  const to = name();
   const bytes = new TextEncoder().encode("FileSync was here\n");
   const transfer = await Transfer.open(session, `STOR ${session.path(from)}`);
   try {
@@ -90,7 +95,12 @@ async function probe(session: Session): Promise<string> {
     throw error;
   }
   await transfer.finish();
-  await publish(session, from, to, bytes.length, false);
+  try {
+    await publish(session, from, to, bytes.length, false);
+  } catch (error) {
+    await session.control.command(`DELE ${session.path(from)}`);
+    throw error;
+  }
   const found = await lookUp(session, to);
   await session.control.expect(`DELE ${session.path(to)}`);
   if (found?.kind !== "file" || found.sizeBytes !== bytes.length) {
@@ -108,6 +118,6 @@ async function look(findings: Finding[], name: string, action: string, run: () =
 }
 
 function failure(name: string, error: DriverError): Finding {
-  const { hint } = error.details;
-  return { name, ok: false, detail: error.message, ...(hint === undefined ? {} : { remedy: hint }) };
+  const { code, details: { hint } } = error;
+  return { name, ok: false, detail: error.message, code, ...(hint === undefined ? {} : { remedy: hint }) };
 }

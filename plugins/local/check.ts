@@ -8,24 +8,27 @@ const MIB = 1024 * 1024;
 const FREE_BYTES_LOW = 100 * MIB;
 
 export async function findings(root: Root, role: Role): Promise<Finding[]> {
-  const found = [attempt("directory", `"${root.dir}" is there`, () => root.require())];
+  const attempt = (name: string, detail: string, act: () => unknown) => tried(name, `"${root.dir}" ${detail}`, act);
+  const found = [attempt("directory", "is there", () => root.require())];
   if (!found[0]!.ok) return found;
-  found.push(attempt("read", "its names can be read", () => Deno.readDirSync(root.dir)[Symbol.iterator]().next()));
+  found.push(attempt("read", "can be listed", () => Deno.readDirSync(root.dir)[Symbol.iterator]().next()));
   if (role === "target") {
-    found.push(attempt("write", "a file can be written, renamed and removed", () => probe(root)));
+    found.push(attempt("write", "takes a file, renames and removes it", () => probe(root)));
   }
   found.push(await freeSpace(root));
   return found;
 }
 
-function attempt(name: string, detail: string, act: () => unknown): Finding {
+function tried(name: string, detail: string, act: () => unknown): Finding {
   try {
     act();
     return { name, ok: true, detail };
   } catch (error) {
-    const reason = toDriverError(error, "Cannot do it");
-    const { message, details } = reason instanceof DriverError ? reason : new DriverError("failed", String(reason));
-    return { name, ok: false, detail: message, ...(details.hint === undefined ? {} : { remedy: details.hint }) };
+    const reason = toDriverError(error, `Cannot check that ${detail}`);
+    const { code, message, details } = reason instanceof DriverError
+      ? reason
+      : new DriverError("failed", String(reason));
+    return { name, ok: false, detail: message, code, ...(details.hint === undefined ? {} : { remedy: details.hint }) };
   }
 }
 

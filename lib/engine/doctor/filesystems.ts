@@ -1,7 +1,8 @@
 /** Which filesystem a path lies on, and what that means for files that must survive a loss of power. */
 import { accessSync, constants, existsSync, realpathSync, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Machine } from "./machine.ts";
+import { shellWord } from "./finding.ts";
+import { type Machine, userName } from "./machine.ts";
 
 /** One line of /proc/self/mountinfo, as far as it matters. */
 export interface Mount {
@@ -41,9 +42,9 @@ export function mountOf(mounts: readonly Mount[], path: string): Mount | undefin
 export type Kind = "disk" | "network" | "fat" | "memory";
 
 const NETWORK =
-  /^(nfs\d?|cifs|smb\w*|9p|afs|ceph|glusterfs|lustre|ncpfs|virtiofs|fuse\.(?!lxcfs|fuseiso|ntfs|exfat).+|davfs)$/;
+  /^(nfs\d?|cifs|smb\w*|9p|afs|ceph|glusterfs|lustre|virtiofs|davfs|fuse\.(sshfs|rclone|davfs2?|gvfsd-fuse|s3fs|curlftpfs|glusterfs|ceph.*))$/;
 const FAT = /^(vfat|msdos|umsdos|exfat|fuse\.exfat|fuseblk|ntfs3?|fuse\.ntfs(-3g)?)$/;
-const MEMORY = /^(tmpfs|ramfs|zram)$/;
+const MEMORY = /^(tmpfs|ramfs)$/;
 
 /** The kind of a filesystem. An overlay is judged by what the kernel was told: a Pi can put one in memory over its card. */
 export function kindOf(mount: Mount, commandLine: string): Kind {
@@ -54,12 +55,19 @@ export function kindOf(mount: Mount, commandLine: string): Kind {
   return "disk";
 }
 
+/** The filesystem that a path lies on. */
+export interface Filesystem {
+  point: string;
+  type: string;
+  kind: Kind;
+}
+
 /** A path's filesystem; `undefined` where the system does not tell. */
-export function filesystemOf(machine: Machine, path: string): { type: string; kind: Kind } | undefined {
+export function filesystemOf(machine: Machine, path: string): Filesystem | undefined {
   const mounts = parseMounts(machine.text("/proc/self/mountinfo") ?? "");
   const mount = mountOf(mounts, realPath(path));
   if (mount === undefined) return undefined;
-  return { type: mount.type, kind: kindOf(mount, machine.text("/proc/cmdline") ?? "") };
+  return { point: mount.point, type: mount.type, kind: kindOf(mount, machine.text("/proc/cmdline") ?? "") };
 }
 
 /** The nearest part of `path` that exists. */
@@ -86,28 +94,57 @@ export interface Refusal {
   /** In words, without the path. */
   why: string;
   isDenied: boolean;
+  remedy: string;
 }
 
 /** Why `path`, or where it does not exist the directory that it would be made in, cannot be written to. */
-export function writeRefusal(path: string, kind: "file" | "directory"): Refusal | undefined {
+export function writeRefusal(machine: Machine, path: string, kind: "file" | "directory"): Refusal | undefined {
   const existing = nearestExisting(path);
-  const isItself = existing === path;
+  const isFile = existing === path && kind === "file";
   try {
-    const mode = constants.W_OK | (kind === "directory" || !isItself ? constants.X_OK : 0);
-    const info = Deno.statSync(existing);
-    if (isItself && kind === "file" && info.isDirectory) return { why: "it is a directory", isDenied: false };
-    if (!(isItself && kind === "file") && !info.isDirectory) {
-      return { why: `"${existing}" is no directory`, isDenied: false };
+    if (Deno.statSync(existing).isDirectory === isFile) {
+      const why = isFile ? "it is a directory" : `"${existing}" is no directory`;
+      return { why, isDenied: false, remedy: `See what is there: ls -ld ${shellWord(existing)}` };
     }
-    accessSync(existing, mode);
+    accessSync(existing, isFile ? constants.W_OK : constants.W_OK | constants.X_OK);
     return undefined;
   } catch (error) {
-    const { code } = error as { code?: string };
-    const where = isItself ? "" : ` in "${existing}"`;
-    if (code === "EROFS") return { why: "its filesystem is mounted read-only", isDenied: true };
-    if (code === "EACCES" || code === "EPERM") return { why: `permission denied${where}`, isDenied: true };
-    return { why: error instanceof Error ? error.message : String(error), isDenied: false };
+    return refusalFor(machine, error, existing, existing === path ? "" : ` in "${existing}"`);
   }
+}
+
+/** The refusal behind a system's error about an existing path. */
+export function refusalFor(machine: Machine, error: unknown, existing: string, where = ""): Refusal {
+  const { code } = error as { code?: string };
+  switch (code) {
+    case "EROFS":
+      return {
+        why: `the filesystem is mounted read-only${where}`,
+        isDenied: true,
+        remedy: "Mount it for writing; a disk with errors is made read-only: dmesg | tail",
+      };
+    case "EACCES":
+    case "EPERM":
+      return { why: `permission denied${where}`, isDenied: true, remedy: ownerRemedy(machine, existing) };
+    case "ENOSPC":
+    case "EDQUOT":
+      return { why: "no space left", isDenied: false, remedy: "Make room: df -h shows how much is missing" };
+    default:
+      return {
+        why: error instanceof Error ? error.message : String(error),
+        isDenied: false,
+        remedy: "Look at: dmesg | tail",
+      };
+  }
+}
+
+function ownerRemedy(machine: Machine, existing: string): string {
+  const { uid } = machine;
+  const owner = Deno.statSync(existing).uid;
+  if (uid === undefined || owner === null) return `See who may write there: ls -ld ${shellWord(existing)}`;
+  if (owner === uid) return `chmod u+rwX ${shellWord(existing)}`;
+  const names = `${userName(machine, uid).replace("#", "")} ${shellWord(existing)}`;
+  return `Run as "${userName(machine, owner)}", to whom it belongs, or give it away: sudo chown ${names}`;
 }
 
 /** Bytes that the filesystem of an existing path has free for us. */

@@ -67,7 +67,7 @@ async function output(command: string, args: string[]): Promise<string | undefin
   }
 }
 
-/** The login name of a user, else the number. */
+/** The login name of a user, else the number as sudo takes it: `#1000`. */
 export function userName(machine: Machine, uid: number): string {
   for (const line of machine.text("/etc/passwd")?.split("\n") ?? []) {
     const [name = "", , id] = line.split(":");
