@@ -8,7 +8,16 @@ import { Bell, type ErrorCode } from "../driver/mod.ts";
 import type { PluginSet } from "../host/mod.ts";
 import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
 import { removeFile, Spool } from "../spool/mod.ts";
-import { addGap, addUptime, finishRetired, nextRetryMs, outstanding, releaseRetries, Store } from "../state/mod.ts";
+import {
+  addGap,
+  addUptime,
+  finishRetired,
+  hasDenied,
+  nextRetryMs,
+  outstanding,
+  releaseRetries,
+  Store,
+} from "../state/mod.ts";
 import { type AdminRequest, forget, retry } from "./administer.ts";
 import { type ControlHandler, ControlServer } from "./control.ts";
 import type { DeviceGate } from "./device_gate.ts";
@@ -264,6 +273,7 @@ class Engine {
       closed: [
         ...[...gates].flatMap((gate) => gate.closed === undefined ? [] : [gate.closed.code]),
         ...(pipelines.some((pipeline) => !pipeline.isInWindow) ? ["held" as const] : []),
+        ...(hasDenied(store, jobIds) ? ["denied" as const] : []),
       ],
       listingFailed: pipelines.some((pipeline) => pipeline.listingError !== undefined),
     };

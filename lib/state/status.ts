@@ -132,6 +132,19 @@ export function outstanding(store: Store, jobIds: number[]): Outstanding {
   };
 }
 
+/** Whether single files wait because a device denies them, while the device itself can be used. */
+export function hasDenied(store: Store, jobIds: number[]): boolean {
+  const jobs = JSON.stringify(jobIds);
+  return store.get<{ any: number }>(
+    `SELECT EXISTS (SELECT 1 FROM file INDEXED BY file_open
+         WHERE ${OPEN_FILE} AND state = 'found' AND code = 'denied' AND job_id IN (SELECT value FROM json_each(?1)))
+       OR EXISTS (SELECT 1 FROM delivery d INDEXED BY delivery_open JOIN target t ON t.id = d.target_id
+         WHERE d.${OPEN_DELIVERY} AND d.state = 'waiting' AND d.code = 'denied' AND t.retired = 0
+           AND t.job_id IN (SELECT value FROM json_each(?1))) AS any`,
+    jobs,
+  )!.any === 1;
+}
+
 /** Bytes in the spool according to the rows. */
 export function spooledBytes(store: Store): number {
   return store.get<{ bytes: number }>(

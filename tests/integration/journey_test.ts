@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import { type Ended, filesync, Running } from "../cli/support.ts";
 import { Verifier } from "../faults/verifier.ts";
+import { testNeeding } from "../support/needs.ts";
 
 interface Field {
   dir: string;
@@ -384,3 +385,50 @@ Deno.test("sync frees what only a target still needed that left the configuratio
       { name: "far", driver: "local", args: { dir: "away/dir" } },
     ],
   }));
+
+/** A driver in Python that lists two files and gives one of them. */
+const PICKY = `#!/usr/bin/env python3
+import sys, json
+def send(**m): print(json.dumps({"jsonrpc": "2.0", **m}), flush=True)
+for line in sys.stdin:
+    m = json.loads(line); i = m.get("id"); p = m.get("params", {}); method = m["method"]
+    if i is None: continue
+    if method == "initialize": send(id=i, result={"name": "picky", "version": "1.0.0", "capabilities": {}})
+    elif method == "list":
+        send(method="$/entries", params={"id": i, "entries": [
+            {"path": "mine", "kind": "file", "sizeBytes": 4}, {"path": "secret", "kind": "file", "sizeBytes": 4}]})
+        send(id=i, result={"complete": True})
+    elif method == "download" and p["path"] == "mine":
+        with open(p["spoolFile"], "r+b") as f: f.write(b"mine")
+        send(id=i, result={"sizeBytes": 4, "fingerprint": {"sizeBytes": 4}})
+    elif method == "download":
+        send(id=i, error={"code": -32000, "message": "Not for you", "data": {"code": "denied", "scope": "file"}})
+    elif method == "stat": send(id=i, result={"path": "", "kind": "directory"})
+    else: send(id=i, result={})
+    if method == "shutdown": break
+`;
+
+testNeeding(
+  "python3",
+  "sync ends with 6 when a driver denies one file, and moves the others",
+  () =>
+    inField(async (field) => {
+      const plugin = join(field.dir, "plugins/picky");
+      mkdirSync(plugin, { recursive: true });
+      writeFileSync(join(plugin, "driver.py"), PICKY);
+      chmodSync(join(plugin, "driver.py"), 0o755);
+      const manifest = {
+        name: "picky",
+        version: "1.0.0",
+        protocol: 1,
+        description: "Gives one of two files",
+        roles: ["source"],
+        command: ["./driver.py"],
+      };
+      writeFileSync(join(plugin, "filesync-plugin.json"), JSON.stringify(manifest));
+      writeConfig(field, { source: { driver: "picky", args: {} } }, { plugins: { dirs: ["plugins"] } });
+      const ended = await sync(field);
+      assert.equal(ended.code, 6, ended.stderr);
+      assert.deepEqual(readdirSync(field.out), ["mine"]);
+    }),
+);
