@@ -135,6 +135,13 @@ class Engine {
       if (room.restore() > 0) pipelines.forEach((pipeline) => pipeline.wake());
     };
     spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.noteRoom());
+    const ended = new AbortController();
+    const stop = AbortSignal.any([signal, ended.signal]);
+    const control = ControlServer.open(
+      store,
+      this.#commands({ pipelines, store, spool, signal: stop }),
+      logFor("commands"),
+    );
     events.emit({
       event: "start",
       version,
@@ -142,8 +149,6 @@ class Engine {
       config: this.#config.file,
       jobs: this.#jobs.map((job) => job.name),
     });
-    const ended = new AbortController();
-    const stop = AbortSignal.any([signal, ended.signal]);
     if (pipelines.some((pipeline) => pipeline.removes)) addGap(store);
     let countedMs = performance.now();
     const countUptime = () => {
@@ -153,11 +158,6 @@ class Engine {
       countedMs = performance.now();
       pipelines.forEach((pipeline) => pipeline.wake());
     };
-    const control = ControlServer.open(
-      store,
-      this.#commands({ pipelines, store, spool, signal: stop }),
-      logFor("commands"),
-    );
     const uptime = setInterval(countUptime, UPTIME_MS);
     const sweep = setInterval(() => {
       if (releaseRetries(store, performance.now())) pipelines.forEach((pipeline) => pipeline.wake());

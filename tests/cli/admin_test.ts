@@ -36,6 +36,43 @@ async function withParked(dir: string): Promise<void> {
   assert.equal((await filesync(dir, ["sync", "--once", "-q"])).code, 4);
 }
 
+/** A target that fails each upload as long as a file exists. */
+async function moodyDriver(dir: string): Promise<void> {
+  const manifest = {
+    name: "moody",
+    version: "1.0.0",
+    protocol: 1,
+    description: "A target with moods",
+    roles: ["target"],
+    command: [Deno.execPath(), "run", "-A", "--no-prompt", "./main.js"],
+    args: { type: "object", properties: { sulks: { type: "string" } } },
+  };
+  await write(`${dir}/plugins/moody/filesync-plugin.json`, JSON.stringify(manifest));
+  await write(
+    `${dir}/plugins/moody/main.js`,
+    `import { createInterface } from "node:readline";
+import { existsSync } from "node:fs";
+let sulks = "";
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, method, params } = JSON.parse(line);
+  if (id === undefined) continue;
+  const answer = {};
+  if (method === "initialize") {
+    sulks = params.args.sulks;
+    answer.result = { name: "moody", version: "1.0.0", capabilities: {} };
+  } else if (method === "upload" && existsSync(sulks)) {
+    answer.error = { code: -32000, message: "not today", data: { code: "failed" } };
+  } else if (method === "upload") {
+    answer.result = { path: params.path, sizeBytes: params.sizeBytes, verified: "none" };
+  } else {
+    answer.result = { path: "", kind: "directory" };
+  }
+  process.stdout.write(JSON.stringify({ jsonrpc: "2.0", id, ...answer }) + "\\n");
+}
+`,
+  );
+}
+
 async function stop(running: Running): Promise<string> {
   running.child.kill("SIGTERM");
   const { code, stderr } = await running.ended();
@@ -113,20 +150,25 @@ Deno.test("retry has a sync that runs deliver what was parked, at once", async (
 
 Deno.test("why tells when the next try is by the clock of the sync that runs, and retry does not wait for it", async () => {
   await inTempDir(async (dir) => {
-    await localJob(dir, { attempts: 50 });
+    const env = { FILESYNC_PLUGIN_PATH: `${dir}/plugins` };
+    await moodyDriver(dir);
+    await localJob(dir, { attempts: 50, target: { driver: "moody", args: { sulks: `${dir}/sulks` } } });
     await write(`${dir}/in/day/a.txt`, "ours");
-    // A file where a folder is needed.
-    await write(`${dir}/out/day`, "in the way");
-    const running = new Running(dir, ["sync"]);
+    await write(`${dir}/sulks`, "");
+    const running = new Running(dir, ["sync"], env);
     try {
-      await running.stderrMatches(/next try in [48] s/);
-      const why = await filesync(dir, ["why", "day/a.txt"]);
-      assert.match(why.stdout, /local: waiting .*\n[\s\S]*failed attempts[\s\S]*next try in \d/);
+      // Long enough for what is asked now.
+      await running.stderrMatches(/not today; next try in ([89]|\d\d) s/);
+      const why = await filesync(dir, ["why", "day/a.txt"], env);
+      assert.match(
+        why.stdout,
+        /moody: waiting .*\n +\d failed attempts\n +last error: failed: not today\n +next try in \d/,
+      );
       assert.match(why.stdout, new RegExp(`sync runs as process ${running.child.pid}`));
-      const [json] = jsonLines((await filesync(dir, ["why", "day/a.txt", "--json"])).stdout);
+      const [json] = jsonLines((await filesync(dir, ["why", "day/a.txt", "--json"], env)).stdout);
       assert.match(JSON.stringify(json), /"inBackOff":true,"retryInMs":\d+/);
-      await Deno.remove(`${dir}/out/day`);
-      const retried = await filesync(dir, ["retry", "day/a.txt"]);
+      await Deno.remove(`${dir}/sulks`);
+      const retried = await filesync(dir, ["retry", "day/a.txt"], env);
       assert.equal(retried.code, 0, retried.stderr);
       await running.stderrMatches(/Delivered "day\/a\.txt"/);
     } finally {
@@ -253,6 +295,7 @@ Deno.test("forget --job ends a job that left the configuration, and config check
     const running = new Running(dir, ["sync", "--json"]);
     try {
       await running.stdoutMatches(/"event":"parked".*"path":"a\.txt"/);
+      await running.stdoutMatches(/"event":"delivered".*"path":"day\/b\.txt"/);
       assert.equal(spooled(dir).length, 2);
       const busy = await filesync(dir, ["forget", "--job", "renamed", "--yes"]);
       assert.equal(busy.code, 7);
