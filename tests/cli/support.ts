@@ -34,9 +34,19 @@ function command(dir: string, args: string[], env?: Record<string, string>): Den
 
 /** Runs `filesync args` in `dir` to its end. */
 export async function filesync(dir: string, args: string[], env?: Record<string, string>): Promise<Ended> {
-  const { code, stdout, stderr } = await command(dir, args, env).output();
+  const child = command(dir, args, env).spawn();
+  endIfItHangs(child);
+  const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** A program that runs so long hangs, milliseconds: it is killed, so that its test fails with what it has said. */
+const HANGS_MS = 180_000;
+
+function endIfItHangs(child: Deno.ChildProcess): void {
+  const timer = setTimeout(() => child.kill("SIGKILL"), HANGS_MS);
+  child.status.then(() => clearTimeout(timer));
 }
 
 /** A running `filesync`. */
@@ -47,6 +57,7 @@ export class Running {
 
   constructor(dir: string, args: string[], env?: Record<string, string>) {
     this.child = command(dir, args, env).spawn();
+    endIfItHangs(this.child);
     this.#out = new Text(this.child.stdout);
     this.#err = new Text(this.child.stderr);
   }
