@@ -149,6 +149,7 @@ export class Uploader {
     } finally {
       turn.end();
     }
+    if (isDone) await this.#release(delivery);
     events.emit({
       event: "delivered",
       job: job.name,
@@ -157,7 +158,6 @@ export class Uploader {
       sizeBytes: delivery.sizeBytes,
       receipt,
     });
-    if (isDone) await this.#release(delivery);
   }
 
   /** Makes room in the spool. What is delivered stays so, whatever happens here: the next start removes what is left. */
