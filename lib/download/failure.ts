@@ -1,5 +1,13 @@
 /** What a failed download means for its file: the code alone decides. */
-import { backoffMs, type DriverError, type ErrorCode, isKilledFromOutside } from "../driver/mod.ts";
+import {
+  backoffMs,
+  BREAKS_MAX,
+  DENIED_RETRY_MS,
+  type DriverError,
+  FILE_RETRY,
+  isKilledFromOutside,
+  isOfTheDevice,
+} from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
 import { discardPartial, type Spool } from "../spool/mod.ts";
 import { addResent, type FileFailure, markFileFailed, type QueuedFile, requeueFile, type Store } from "../state/mod.ts";
@@ -15,22 +23,6 @@ export interface FailurePolicy {
   deviceDir: number;
 }
 
-const RETRY = { firstMs: 1000, maxMs: 15 * 60 * 1000 };
-/** A file that the device refuses: asked again now and then, since a person may change its permissions. */
-const DENIED_RETRY_MS = 60 * 60 * 1000;
-/** Times that a plugin may be killed from outside beside one file, without progress, before that file is suspect. */
-export const BREAKS_MAX = 20;
-
-/** Codes that speak of the device: the file waits, without a mark against it. */
-const OF_THE_DEVICE: readonly ErrorCode[] = [
-  "unavailable",
-  "held",
-  "cancelled",
-  "no_space",
-  "invalid_config",
-  "unsupported",
-];
-
 /** Records what `error` means for `file`. Returns what is to be told once that is on disk. */
 export function settleFailure(
   file: QueuedFile,
@@ -44,7 +36,7 @@ export function settleFailure(
   if (["changed", "corrupt", "not_found", "rejected"].includes(error.code)) {
     discardPartial(spool.partialPath(policy.deviceDir, file.id));
   }
-  if (OF_THE_DEVICE.includes(error.code) || (error.code === "denied" && error.details.scope !== "file")) {
+  if (isOfTheDevice(error)) {
     store.write(() => {
       requeueFile(store, file.id, facts.heldBytes);
       addResent(store, facts.resentBytes);
@@ -111,6 +103,6 @@ function judge(
   if (isDropped) failure.bestBytes = 0;
   if (failure.attempts >= attemptsMax) return { ...failure, state: "parked" };
   if (error.code === "changed") return { ...failure, state: "gone" };
-  const waitMs = Math.max(backoffMs(failure.attempts, RETRY), error.details.retryAfterMs ?? 0);
+  const waitMs = Math.max(backoffMs(failure.attempts, FILE_RETRY), error.details.retryAfterMs ?? 0);
   return { ...failure, retryAtMs: performance.now() + waitMs };
 }

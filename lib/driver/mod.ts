@@ -14,3 +14,4 @@ export * from "./paths.ts";
 export * from "./retry.ts";
 export * from "./signals.ts";
 export * from "./types.ts";
+export * from "./verdict.ts";

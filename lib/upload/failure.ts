@@ -1,5 +1,13 @@
 /** What a failed upload means for its delivery: the code alone decides. */
-import { backoffMs, type DriverError, type ErrorCode, isKilledFromOutside } from "../driver/mod.ts";
+import {
+  backoffMs,
+  BREAKS_MAX,
+  DENIED_RETRY_MS,
+  type DriverError,
+  FILE_RETRY,
+  isKilledFromOutside,
+  isOfTheDevice,
+} from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
 import { hashFile, removeFile, type Spool, statSpoolFile } from "../spool/mod.ts";
 import {
@@ -28,20 +36,6 @@ export interface FailureContext {
   onRefetch?: () => void;
 }
 
-const RETRY = { firstMs: 1000, maxMs: 15 * 60 * 1000 };
-const DENIED_RETRY_MS = 60 * 60 * 1000;
-/** Times that a plugin may be killed from outside beside one file, without progress, before that file is suspect. */
-const BREAKS_MAX = 20;
-
-const OF_THE_DEVICE: readonly ErrorCode[] = [
-  "unavailable",
-  "held",
-  "cancelled",
-  "no_space",
-  "invalid_config",
-  "unsupported",
-];
-
 /** What is known of an upload that failed. */
 export interface UploadFacts extends UploadOutcome {
   /** No other call ran beside it. */
@@ -59,7 +53,7 @@ export function settleFailure(
 ): () => void {
   const { store } = context;
   const bestBytes = Math.max(delivery.bestBytes, facts.doneBytes);
-  if (OF_THE_DEVICE.includes(error.code) || (error.code === "denied" && error.details.scope !== "file")) {
+  if (isOfTheDevice(error)) {
     store.write(() => {
       requeueDelivery(store, delivery.id, facts.started, bestBytes, error);
       addResent(store, facts.resentBytes);
@@ -127,7 +121,7 @@ function judge(
     failure.dropResume = true;
   }
   if (failure.attempts >= context.attempts) return { ...failure, state: "parked" };
-  const waitMs = Math.max(backoffMs(failure.attempts, RETRY), error.details.retryAfterMs ?? 0);
+  const waitMs = Math.max(backoffMs(failure.attempts, FILE_RETRY), error.details.retryAfterMs ?? 0);
   return { ...failure, retryAtMs: performance.now() + waitMs };
 }
 
