@@ -12,13 +12,11 @@ import {
   run,
   text_en,
 } from "@stricli/core";
+import { EXIT } from "../lib/engine/exit_codes.ts";
 import { Context, type ContextOptions } from "./context.ts";
 import { report } from "./errors.ts";
 import { routes } from "./routes.ts";
 import { VERSION } from "./version.ts";
-
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
 
 /** Groups of commands: named alone they show their help, and that is a mistake in a script. */
 const GROUPS = ["plugins", "config"];
@@ -53,10 +51,10 @@ export async function main(args: string[], options: ContextOptions): Promise<num
     return report(error, context);
   }
   const code = context.process.exitCode;
-  if (code === ExitCode.UnknownCommand || code === ExitCode.InvalidArgument) return EXIT_USAGE;
+  if (code === ExitCode.UnknownCommand || code === ExitCode.InvalidArgument) return EXIT.usage;
   if (context.exitCode !== undefined) return context.exitCode;
-  if (code !== ExitCode.Success) return EXIT_FAILED;
-  return args.length === 0 || (args.length === 1 && GROUPS.includes(args[0]!)) ? EXIT_USAGE : 0;
+  if (code !== ExitCode.Success) return EXIT.failed;
+  return args.length === 0 || (args.length === 1 && GROUPS.includes(args[0]!)) ? EXIT.usage : EXIT.ok;
 }
 
 function alternatives(corrections: readonly string[]): string {

@@ -2,6 +2,7 @@
  * What a command is given: streams, the environment, its options with their variables, a way to say how it ended.
  */
 import type { StricliProcess } from "@stricli/core";
+import { EXIT } from "../lib/engine/exit_codes.ts";
 import { visible } from "../lib/observe/visible.ts";
 import { writeAllSync } from "../lib/observe/write_all.ts";
 import { detectTerminal, type Terminal } from "./output/terminal.ts";
@@ -81,7 +82,7 @@ export class Context {
     if (value === undefined || value === "") return fallback;
     if (["1", "true", "yes", "on"].includes(value)) return true;
     if (["0", "false", "no", "off"].includes(value)) return false;
-    throw new CliError(2, `Cannot understand ${variable}="${value}": expected 1 or 0`);
+    throw new CliError(EXIT.usage, `Cannot understand ${variable}="${value}": expected 1 or 0`);
   }
 
   /** An option with a value: the flag, else its variable. */

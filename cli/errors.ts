@@ -2,18 +2,9 @@
  * How an error is told to a person, and with which code the program ends.
  */
 import type { ErrorCode } from "../lib/driver/mod.ts";
+import { EXIT, exitOfCode } from "../lib/engine/exit_codes.ts";
 import { CliError, type Context } from "./context.ts";
 import { count } from "./output/format.ts";
-
-/** Of the errors that a device tells by code. */
-const CODES: Partial<Record<ErrorCode, number>> = {
-  invalid_config: 3,
-  unsupported: 3,
-  unavailable: 5,
-  held: 5,
-  denied: 6,
-  broken: 8,
-};
 
 interface Told {
   exitCode: number;
@@ -40,28 +31,33 @@ export function report(error: unknown, context: Pick<Context, "env" | "say">): n
 
 // By name, so that a command that needs no engine does not load it.
 function tell(error: unknown): Told {
-  if (!(error instanceof Error)) return { exitCode: 1, message: `Internal error: ${String(error)}`, isBug: true };
+  if (!(error instanceof Error)) {
+    return { exitCode: EXIT.failed, message: `Internal error: ${String(error)}`, isBug: true };
+  }
   const { message } = error;
   const { code, hint, exitCode } = error as { code?: unknown; hint?: unknown; exitCode?: unknown };
   const common = { message, ...(typeof hint === "string" ? { hint } : {}) };
   if (error instanceof CliError) return { ...common, exitCode: error.exitCode };
   switch (error.name) {
     case "ConfigError":
-      return { exitCode: 3, message: configMessage(message, (error as { problems?: unknown[] }).problems ?? []) };
+      return {
+        exitCode: EXIT.config,
+        message: configMessage(message, (error as { problems?: unknown[] }).problems ?? []),
+      };
     case "EngineError":
-      return { ...common, exitCode: typeof exitCode === "number" ? exitCode : 1 };
+      return { ...common, exitCode: typeof exitCode === "number" ? exitCode : EXIT.failed };
     case "StateError":
     case "SpoolError":
-      return { ...common, exitCode: code === "no_space" ? 1 : 7 };
+      return { ...common, exitCode: code === "no_space" ? EXIT.failed : EXIT.state };
     case "DriverError": {
       const { details } = error as Error & { details?: { hint?: string } };
-      return { message, hint: details?.hint, exitCode: CODES[code as ErrorCode] ?? 1 };
+      return { message, hint: details?.hint, exitCode: exitOfCode(code as ErrorCode) };
     }
   }
   const isOurs = !Object.values(Deno.errors).some((kind) => error instanceof kind) && typeof code !== "string";
   return isOurs
-    ? { exitCode: 1, message: `Internal error: ${error.name}: ${message}`, isBug: true }
-    : { exitCode: 1, message };
+    ? { exitCode: EXIT.failed, message: `Internal error: ${error.name}: ${message}`, isBug: true }
+    : { exitCode: EXIT.failed, message };
 }
 
 /** A line for an editor to jump to for each problem, below a line that says what this is. */

@@ -15,6 +15,11 @@ const paths = {
   parameter: { brief: "Path on the source, as status and why show it", parse: text, placeholder: "PATH" },
 } as const;
 
+/** The options by which `retry` and `forget` choose what is stuck. */
+function stuck(uncertain: string) {
+  return { config, job, target, parked: flag("What was given up"), uncertain: flag(uncertain) };
+}
+
 /** `filesync why PATH`. */
 export const why = buildCommand<WhyFlags, [path: string], Context>({
   loader: lazy(() => import("./commands/why.ts")),
@@ -40,11 +45,7 @@ export const retry = buildCommand<RetryFlags, string[], Context>({
   loader: lazy(() => import("./commands/retry.ts")),
   parameters: {
     flags: {
-      config,
-      job,
-      target,
-      parked: flag("What was given up"),
-      uncertain: flag("What may have landed already: it is sent again"),
+      ...stuck("What may have landed already: it is sent again"),
       all: flag("All that does not move; with --target also what was found before that target was added"),
       json,
     },
@@ -70,11 +71,7 @@ export const forget = buildCommand<ForgetFlags, string[], Context>({
   loader: lazy(() => import("./commands/forget.ts")),
   parameters: {
     flags: {
-      config,
-      job,
-      target,
-      parked: flag("What was given up"),
-      uncertain: flag("What may have landed already"),
+      ...stuck("What may have landed already"),
       yes: flag("End a job that is in the configuration"),
       json,
     },

@@ -1,8 +1,31 @@
 /** What `retry` and `forget` have in common: paths as they are typed, and what is told at the end. */
+import type { AdminRequest } from "../../lib/engine/administer.ts";
 import type { AdminOutcome } from "../../lib/engine/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { count } from "../output/format.ts";
+
+/** The options that both have. */
+export interface AdminFlags {
+  config?: string;
+  job?: string;
+  target?: string;
+  parked?: boolean;
+  uncertain?: boolean;
+  json?: boolean;
+}
+
+/** What the shared options ask for. */
+export function requestOf(flags: AdminFlags, paths: readonly string[]): AdminRequest {
+  const { job, target, parked = false, uncertain = false } = flags;
+  return {
+    ...(paths.length > 0 ? { paths: paths.map(sourcePath) } : {}),
+    ...(job === undefined ? {} : { job }),
+    ...(target === undefined ? {} : { target }),
+    parked,
+    uncertain,
+  };
+}
 
 /** A path of a source as people type it: `./a/b`, `/a/b` and `a/b` are one. */
 export function sourcePath(text: string): string {

@@ -1,5 +1,6 @@
 /** `filesync config convert`. */
 import { convertLegacy, findConfigFile } from "../../lib/config/mod.ts";
+import { EXIT } from "../../lib/engine/exit_codes.ts";
 import { CliError, type Context } from "../context.ts";
 
 export interface Flags {
@@ -19,12 +20,12 @@ export async function run(context: Context, flags: Flags): Promise<number> {
     await Deno.writeTextFile(output, text, { createNew: true, mode: 0o600 });
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) {
-      throw new CliError(1, `Cannot write "${output}": it exists already`, {
+      throw new CliError(EXIT.failed, `Cannot write "${output}": it exists already`, {
         hint: "Name another file, or remove this one first",
         cause: error,
       });
     }
-    throw new CliError(1, `Cannot write "${output}": ${error instanceof Error ? error.message : error}`, {
+    throw new CliError(EXIT.failed, `Cannot write "${output}": ${error instanceof Error ? error.message : error}`, {
       cause: error,
     });
   }

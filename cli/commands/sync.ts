@@ -3,6 +3,7 @@ import type { Config } from "../../lib/config/types.ts";
 import { EngineError, readStatus, runSync } from "../../lib/engine/mod.ts";
 import type { PluginSet } from "../../lib/host/mod.ts";
 import { closeLog, configureLog, EventBus, type FilesyncEvent, logFor } from "../../lib/observe/mod.ts";
+import { EXIT } from "../../lib/engine/exit_codes.ts";
 import { CliError, type Context } from "../context.ts";
 import { EventWords } from "../output/event_lines.ts";
 import { Live } from "../output/live.ts";
@@ -28,7 +29,7 @@ export async function run(context: Context, flags: Flags): Promise<number> {
   const json = context.switch(flags.json, "json");
   const verbose = context.switch(flags.verbose, "verbose");
   const quiet = context.switch(flags.quiet, "quiet");
-  if (verbose && quiet) throw new CliError(2, 'Cannot be both "--verbose" and "--quiet"');
+  if (verbose && quiet) throw new CliError(EXIT.usage, 'Cannot be both "--verbose" and "--quiet"');
   const isDryRun = context.switch(flags.dryRun, "dry-run");
   const wantsLive = context.switch(flags.progress, "progress", !context.switch(undefined, "no-progress"));
   const { config, plugins } = readConfig(context, flags.config);

@@ -1,6 +1,9 @@
 /** How a run can fail as a whole, with the exit code that tells it. */
 import { SpoolError } from "../spool/mod.ts";
 import { StateError } from "../state/mod.ts";
+import { EXIT } from "./exit_codes.ts";
+
+export { EXIT } from "./exit_codes.ts";
 
 /** A failure that ends the program. */
 export class EngineError extends Error {
@@ -14,19 +17,6 @@ export class EngineError extends Error {
     this.hint = options.hint;
   }
 }
-
-/** Exit codes of the contract. */
-export const EXIT = {
-  ok: 0,
-  failed: 1,
-  usage: 2,
-  config: 3,
-  attention: 4,
-  unavailable: 5,
-  denied: 6,
-  state: 7,
-  plugin: 8,
-} as const;
 
 /** A failure of the store or the spool as one that ends the program; any other as it is. */
 export function asEngineError(error: unknown): unknown {

@@ -1,7 +1,7 @@
 /** How a run ends: the exit code that tells a script, and a person, what is left. */
 import type { ErrorCode } from "../driver/mod.ts";
 import type { Outstanding } from "../state/mod.ts";
-import { EXIT } from "./errors.ts";
+import { EXIT, exitOfCode, firstExit } from "./exit_codes.ts";
 
 export interface RunFacts {
   outstanding: Outstanding;
@@ -11,13 +11,11 @@ export interface RunFacts {
   listingFailed: boolean;
 }
 
-/** The exit code of the contract: with several causes the first of 3, 7, 6, 8, 4, 5, 1 wins. */
+/** The exit code of the contract. */
 export function exitStatus({ outstanding, closed, listingFailed }: RunFacts): number {
-  if (closed.some((code) => code === "invalid_config" || code === "unsupported")) return EXIT.config;
-  if (closed.includes("denied")) return EXIT.denied;
-  if (closed.includes("broken")) return EXIT.plugin;
-  if (outstanding.parked > 0 || outstanding.uncertain > 0) return EXIT.attention;
-  if (closed.length > 0) return EXIT.unavailable;
-  if (listingFailed || outstanding.left > 0) return EXIT.failed;
-  return EXIT.ok;
+  // A device that cannot be used is away, whatever it calls that.
+  const causes = closed.map((code) => exitOfCode(code) === EXIT.failed ? EXIT.unavailable : exitOfCode(code));
+  if (outstanding.parked > 0 || outstanding.uncertain > 0) causes.push(EXIT.attention);
+  if (listingFailed || outstanding.left > 0) causes.push(EXIT.failed);
+  return firstExit(causes);
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 export { type DiscoverOptions, discoverPlugins, PluginSet } from "./discover.ts";
 export { HostedDevice, type HostedDeviceOptions } from "./hosted_device.ts";

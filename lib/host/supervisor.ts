@@ -2,9 +2,8 @@
  * Keeps one process of a plugin: starts it when somebody asks, and again after a death, never sooner than the back-off
  * allows. A refusal of the configuration is final.
  */
-import { DriverError, type InitializeResult, type LogLevel, type Role } from "../driver/mod.ts";
+import { backoffMs, DriverError, type InitializeResult, type LogLevel, type Role } from "../driver/mod.ts";
 import { PROTOCOL_VERSION } from "../protocol/messages.ts";
-import { Backoff } from "./backoff.ts";
 import { checkInitializeResult } from "./check_answers.ts";
 import type { Clock } from "./clock.ts";
 import { type LaunchSeams, launchSpec } from "./launch.ts";
@@ -15,6 +14,8 @@ import { brokenBy, PluginProcess } from "./plugin_process.ts";
 import { shownError } from "./shown_error.ts";
 import type { Words } from "./words.ts";
 
+/** Back-off of a plugin that dies or cannot be started. */
+const RESTART = { firstMs: 1000, maxMs: 60_000 };
 /** A life this long is healthy: the back-off starts anew after it, milliseconds. */
 const HEALTHY_MS = 60_000;
 
@@ -44,7 +45,7 @@ export interface SupervisorOptions {
 /** The life after life of a plugin. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #backoff: Backoff;
+  #failures = 0;
   #process: PluginProcess | undefined;
   #starting: Promise<PluginProcess> | undefined;
   #startedMs = 0;
@@ -56,7 +57,6 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#backoff = new Backoff(options.random === undefined ? {} : { random: options.random });
   }
 
   /** Starts of the process after the first. */
@@ -88,7 +88,7 @@ export class Supervisor {
 
   /** A call succeeded: the next death is a first one again. */
   praise(): void {
-    this.#backoff.reset();
+    this.#failures = 0;
   }
 
   /** Ends the process in at most 3 s. */
@@ -166,7 +166,7 @@ export class Supervisor {
 
   #handleDeath(death: PluginDeath): number | undefined {
     if (death.reason === "shutdown") return undefined;
-    if (this.#options.clock.nowMs() - this.#startedMs >= HEALTHY_MS) this.#backoff.reset();
+    if (this.#options.clock.nowMs() - this.#startedMs >= HEALTHY_MS) this.#failures = 0;
     const retryAfterMs = this.#holdOff();
     this.#lastFailure = brokenBy(death, retryAfterMs);
     const lastWords = death.lastWords === "" ? "" : ` (last words: ${death.lastWords})`;
@@ -177,7 +177,8 @@ export class Supervisor {
   }
 
   #holdOff(): number {
-    const retryAfterMs = this.#backoff.next();
+    const { random } = this.#options;
+    const retryAfterMs = backoffMs(++this.#failures, { ...RESTART, ...(random === undefined ? {} : { random }) });
     this.#retryAtMs = this.#options.clock.nowMs() + retryAfterMs;
     return retryAfterMs;
   }

@@ -1,6 +1,5 @@
-/** What decides by time, on a clock that tests move: back-off, coalescer, watchdog, log gate. */
+/** What decides by time, on a clock that tests move: coalescer, watchdog, log gate. */
 import assert from "node:assert/strict";
-import { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import { Coalescer } from "./coalescer.ts";
 import { LogGate, StderrLog } from "./line_log.ts";
@@ -38,26 +37,6 @@ class FakeClock implements Clock {
     this.now = untilMs;
   }
 }
-
-Deno.test("Backoff doubles up to the longest delay, shortened by up to half, until it is reset", () => {
-  const longest = new Backoff({ random: () => 0 });
-  assert.deepEqual(Array.from({ length: 8 }, () => longest.next()), [
-    1000,
-    2000,
-    4000,
-    8000,
-    16000,
-    32000,
-    60000,
-    60000,
-  ]);
-  longest.reset();
-  assert.deepEqual([longest.failures, longest.next()], [0, 1000]);
-  const shortest = new Backoff({ firstMs: 100, longestMs: 150, random: () => 1 });
-  assert.deepEqual([shortest.next(), shortest.next(), shortest.next()], [50, 75, 75]);
-  for (let failures = 0; failures < 2000; failures++) shortest.next();
-  assert.equal(shortest.next(), 75);
-});
 
 Deno.test("Coalescer lets the first through at once and merges what follows", () => {
   const clock = new FakeClock();

@@ -7,7 +7,7 @@ import type { DeviceConfig } from "../../config/mod.ts";
 import { HostedDevice, type Plugin } from "../../host/mod.ts";
 import { EXIT } from "../errors.ts";
 import { abilityFindings, type Uses } from "./abilities.ts";
-import { type About, type DoctorFinding, exitOfCode, ok, problem, warning } from "./finding.ts";
+import { type About, type DoctorFinding, exitOfAnswer, ok, problem, warning } from "./finding.ts";
 
 /** A device in one role, with all that is needed to ask it. */
 export interface DeviceUse {
@@ -152,11 +152,11 @@ function failure(name: string, raw: unknown, { about, isLate, ms, daemonPid }: A
   const busy = error.code === "unavailable" && daemonPid !== undefined
     ? `The filesync that runs as process ${daemonPid} may have its only connection: filesync status`
     : undefined;
-  return problem(name, exitOfCode(error.code), error.message, error.details.hint ?? busy, about);
+  return problem(name, exitOfAnswer(error.code), error.message, error.details.hint ?? busy, about);
 }
 
 /** What the driver found: what is fine and could be better comes with a remedy. */
 function fromDriver({ name, ok: isOk, detail, remedy, code }: Finding, about: About): DoctorFinding {
-  if (!isOk) return problem(name, exitOfCode(code ?? "failed"), detail, remedy, about);
+  if (!isOk) return problem(name, exitOfAnswer(code ?? "failed"), detail, remedy, about);
   return remedy === undefined ? ok(name, detail, about) : warning(name, detail, remedy, about);
 }

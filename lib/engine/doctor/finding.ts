@@ -1,6 +1,6 @@
 /** What `filesync doctor` finds, and the exit code that it comes to. */
 import type { ErrorCode, Role } from "../../driver/mod.ts";
-import { EXIT } from "../errors.ts";
+import { EXIT, exitOfCode, firstExit } from "../exit_codes.ts";
 
 /** `warning`: it works, and somebody should know. `problem`: it does not work, or loses what it should keep. */
 export type Level = "ok" | "warning" | "problem";
@@ -44,32 +44,10 @@ export function problem(
   return { name, level: "problem", detail, ...(remedy === undefined ? {} : { remedy }), ...about, exitCode };
 }
 
-const EXIT_OF_CODE: Partial<Record<ErrorCode, number>> = {
-  invalid_config: EXIT.config,
-  unsupported: EXIT.config,
-  denied: EXIT.denied,
-  unavailable: EXIT.unavailable,
-  held: EXIT.unavailable,
-  // The root is not there: the device is away.
-  not_found: EXIT.unavailable,
-  broken: EXIT.plugin,
-};
-
-/** The exit code of a device's error. */
-export function exitOfCode(code: ErrorCode): number {
-  return EXIT_OF_CODE[code] ?? EXIT.failed;
+/** The exit code of what a device answered. Its root is what it was asked for: without it the device is away. */
+export function exitOfAnswer(code: ErrorCode): number {
+  return code === "not_found" ? EXIT.unavailable : exitOfCode(code);
 }
-
-/** With several causes the first of these wins. */
-const ORDER: readonly number[] = [
-  EXIT.config,
-  EXIT.state,
-  EXIT.denied,
-  EXIT.plugin,
-  EXIT.attention,
-  EXIT.unavailable,
-  EXIT.failed,
-];
 
 /** What all findings come to. */
 export interface Verdict {
@@ -88,8 +66,7 @@ export class Tally {
     if (finding.level === "warning") this.verdict.warnings++;
     if (finding.level !== "problem") return;
     this.verdict.problems++;
-    const codes = [this.verdict.exitCode, finding.exitCode ?? EXIT.failed];
-    this.verdict.exitCode = ORDER.find((code) => codes.includes(code)) ?? EXIT.failed;
+    this.verdict.exitCode = firstExit([this.verdict.exitCode, finding.exitCode ?? EXIT.failed]);
   }
 }
 

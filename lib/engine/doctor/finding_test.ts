@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { exitOfCode, ok, problem, shellWord, Tally, warning } from "./finding.ts";
+import { exitOfAnswer, ok, problem, shellWord, Tally, warning } from "./finding.ts";
 
 Deno.test("Tally ends with the first of 3, 7, 6, 8, 4, 5, 1 that a problem comes to", () => {
   const order = [3, 7, 6, 8, 4, 5, 1];
@@ -20,9 +20,9 @@ Deno.test("Tally counts warnings and ends well with them", () => {
   assert.deepEqual(tally.verdict, { findings: 2, warnings: 1, problems: 0, exitCode: 0 });
 });
 
-Deno.test("exitOfCode() gives what sync would end with", () => {
+Deno.test("exitOfAnswer() gives what sync would end with", () => {
   const codes = ["invalid_config", "denied", "unavailable", "held", "not_found", "broken", "failed"] as const;
-  assert.deepEqual(codes.map(exitOfCode), [3, 6, 5, 5, 5, 8, 1]);
+  assert.deepEqual(codes.map(exitOfAnswer), [3, 6, 5, 5, 5, 8, 1]);
 });
 
 Deno.test("shellWord() leaves nothing for a shell to act on", () => {

@@ -42,7 +42,7 @@ export function openBad(options: BadOptions = {}): Bad {
     spoolDir: dir,
     stateDir: `${dir}/state`,
     log: (level, message) => log.push(`${level}: ${message}`),
-    random: () => 0,
+    random: () => 0.5,
     ...rest,
   });
   return {
