@@ -1,0 +1,114 @@
+/** `deno task faults [--only NAME[,NAME]] [--scale ci|full] [--seed N]`: runs the campaign and writes `MATRIX.md`. */
+import { execFileSync } from "node:child_process";
+import { type Cell, keyOf, parseMatrix, renderMatrix } from "./matrix.ts";
+import { SCENARIOS } from "./registry.ts";
+import { missingNeeds, problemsOf, type Scale, type Scenario, seedOf } from "./scenario.ts";
+
+const FILE = new URL("MATRIX.md", import.meta.url);
+/** Patient scenarios at once. */
+const BESIDE_COUNT = 4;
+
+interface Options {
+  only: string[] | undefined;
+  protocol: string | undefined;
+  scale: Scale;
+  seed: number;
+}
+
+function parse(args: string[]): Options | string {
+  const options: Options = {
+    only: undefined,
+    protocol: undefined,
+    scale: "full",
+    seed: Math.floor(Math.random() * 2 ** 31),
+  };
+  for (let at = 0; at < args.length; at += 2) {
+    const [name, value] = [args[at], args[at + 1]];
+    if (name === "--only" && value !== undefined) {
+      options.only = value.split(",");
+      const unknown = options.only.find((only) => !SCENARIOS.some((scenario) => scenario.name === only));
+      if (unknown !== undefined) {
+        return `No scenario is named "${unknown}": ${SCENARIOS.map((scenario) => scenario.name).join(", ")}`;
+      }
+    } else if (name === "--protocol" && value !== undefined) options.protocol = value;
+    else if (name === "--scale" && (value === "ci" || value === "full")) options.scale = value;
+    else if (name === "--seed" && /^\d+$/.test(value ?? "")) options.seed = Number(value);
+    else return "Usage: deno task faults [--only NAME[,NAME]] [--protocol A->B] [--scale ci|full] [--seed N]";
+  }
+  return options;
+}
+
+function commitOfCode(): string {
+  const git = (...args: string[]) =>
+    execFileSync("git", args, { cwd: new URL(".", import.meta.url) }).toString().trim();
+  const isChanged = git("status", "--porcelain", "--", ":/", ":!MATRIX.md") !== "";
+  return git("rev-parse", "--short=10", "HEAD") + (isChanged ? "+" : "");
+}
+
+async function runCell(scenario: Scenario, protocol: string, options: Options, commit: string): Promise<Cell> {
+  const label = `${scenario.name} ${protocol}`;
+  const startedMs = performance.now();
+  const outcome = await scenario.run(protocol, {
+    seed: seedOf(options.seed, scenario, protocol),
+    scale: options.scale,
+    signal: new AbortController().signal,
+    tell: (line) => console.log(`         ${label}: ${line}`),
+  });
+  const problems = problemsOf(outcome);
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
+  const words = problems.length === 0 ? `passed   ${label}` : `FAILED   ${label}: ${problems.join(", ")}`;
+  console.log(`${words}: ${outcome.runs} faults in ${seconds} s; ${outcome.notes.join("; ")}`);
+  return { fault: scenario.fault, protocol, outcome, seed: options.seed, commit };
+}
+
+/** Cells of earlier runs stay where this run has none. */
+async function write(cells: readonly Cell[]): Promise<void> {
+  const old = parseMatrix(await Deno.readTextFile(FILE).catch(() => ""));
+  const fresh = new Set(cells.map(keyOf));
+  await Deno.writeTextFile(FILE, renderMatrix([...old.filter((cell) => !fresh.has(keyOf(cell))), ...cells], SCENARIOS));
+}
+
+async function main(args: string[]): Promise<number> {
+  const options = parse(args);
+  if (typeof options === "string") {
+    console.error(options);
+    return 2;
+  }
+  const chosen = SCENARIOS.filter(({ name }) => options.only?.includes(name) ?? true);
+  const missing = [...new Set(chosen.flatMap(missingNeeds))];
+  if (missing.length > 0) {
+    console.error(`Campaign needs ${missing.join(", ")}: install what .ci/run installs`);
+    return 1;
+  }
+  const commit = commitOfCode();
+  console.log(`seed ${options.seed}, scale ${options.scale}, commit ${commit}`);
+  const cells: Cell[] = [];
+  let failedCount = 0;
+  const queue = chosen.flatMap((scenario) =>
+    scenario.protocols.filter((protocol) => protocol === (options.protocol ?? protocol))
+      .map((protocol) => ({ scenario, protocol }))
+  );
+  const work = async (mine: typeof queue) => {
+    for (let next = mine.shift(); next !== undefined; next = mine.shift()) {
+      try {
+        const cell = await runCell(next.scenario, next.protocol, options, commit);
+        if (problemsOf(cell.outcome).length > 0) failedCount++;
+        cells.push(cell);
+      } catch (error) {
+        failedCount++;
+        console.log(`FAILED   ${next.scenario.name} ${next.protocol}: ${error instanceof Error ? error.stack : error}`);
+      }
+      // What is known is kept when a long campaign is ended.
+      await write(cells);
+    }
+  };
+  const patient = queue.filter(({ scenario }) => scenario.patient);
+  await Promise.all([
+    work(queue.filter(({ scenario }) => !scenario.patient)),
+    ...Array.from({ length: BESIDE_COUNT }, () => work(patient)),
+  ]);
+  console.log(failedCount === 0 ? `All ${cells.length} passed` : `${failedCount} failed`);
+  return failedCount === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

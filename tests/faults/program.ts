@@ -1,0 +1,130 @@
+/** `filesync sync` as a process of its own, with what it tells on its way. */
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+
+/** One line of `--json`. */
+export interface ProgramEvent {
+  event: string;
+  path?: string;
+  target?: string;
+  device?: string;
+  code?: string;
+  reason?: string;
+  [key: string]: unknown;
+}
+
+export interface ProgramOptions {
+  config: string;
+  /** Ends when all is moved. */
+  once?: boolean;
+  /** Words before the program: `["strace", "-f", …]`. */
+  wrapper?: readonly string[];
+  env?: Record<string, string>;
+  onEvent?: (event: ProgramEvent) => void;
+}
+
+function environment(dir: string, extra: Record<string, string> = {}): Record<string, string> {
+  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`;
+  const env: Record<string, string> = { LANG: "C.UTF-8", HOME: dir, DENO_DIR: `${cache}/deno`, NO_COLOR: "1" };
+  for (const name of ["PATH", "DENO_DIR", "TMPDIR", "DENO_COVERAGE_DIR"]) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) env[name] = value;
+  }
+  return { ...env, ...extra };
+}
+
+function command(args: string[], config: string, { wrapper = [], env }: Partial<ProgramOptions>): Deno.Command {
+  const words = [...wrapper, Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN, ...args, "--config", config];
+  const dir = config.slice(0, config.lastIndexOf("/"));
+  return new Deno.Command(words[0]!, {
+    args: words.slice(1),
+    cwd: dir,
+    clearEnv: true,
+    env: environment(dir, env),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+/** A running program. */
+export class Program {
+  readonly pid: number;
+  readonly exit: Promise<number>;
+  /** Everything but progress. */
+  readonly events: ProgramEvent[] = [];
+  hasEnded = false;
+  readonly #child: Deno.ChildProcess;
+  readonly #read: Promise<unknown>;
+  #stderr = "";
+
+  constructor(options: ProgramOptions) {
+    const args = ["sync", ...(options.once ? ["--once"] : []), "--json", "--no-progress"];
+    this.#child = command(args, options.config, options).spawn();
+    this.pid = this.#child.pid;
+    this.#read = Promise.all([
+      eachLine(this.#child.stdout, (line) => this.#take(line, options.onEvent)),
+      eachLine(this.#child.stderr, (line) => this.#stderr += `${line}\n`),
+    ]);
+    this.exit = this.#child.status.then(async ({ code }) => {
+      this.hasEnded = true;
+      await this.#read;
+      return code;
+    });
+  }
+
+  /** What it said to people, so far. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Process ids of its drivers. */
+  get children(): number[] {
+    try {
+      return Deno.readTextFileSync(`/proc/${this.pid}/task/${this.pid}/children`).split(" ").filter(Boolean).map(
+        Number,
+      );
+    } catch {
+      return [];
+    }
+  }
+
+  kill(signal: Deno.Signal = "SIGKILL"): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
+  #take(line: string, onEvent?: (event: ProgramEvent) => void): void {
+    const event = JSON.parse(line) as ProgramEvent;
+    if (event.event !== "progress") this.events.push(event);
+    onEvent?.(event);
+  }
+}
+
+/** What `filesync status --json` says. */
+export interface Status {
+  word: string;
+  parkedTotal: number;
+  parked: { path: string; state: string; reason: string }[];
+  spool: { usedBytes: number };
+  resentBytes: number;
+}
+
+export async function status(config: string): Promise<Status> {
+  const { stdout } = await command(["status", "--json"], config, {}).output();
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+async function eachLine(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const part of stream) {
+    const lines = (rest + decoder.decode(part, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) if (line !== "") take(line);
+  }
+}

@@ -1,0 +1,9 @@
+/** Every row of the fault campaign, in the order of the table. */
+import type { Scenario } from "./scenario.ts";
+import { KILLS } from "./scenarios/kill.ts";
+import { CUTS } from "./scenarios/cut.ts";
+
+export const SCENARIOS: readonly Scenario[] = [
+  ...KILLS,
+  ...CUTS,
+];
