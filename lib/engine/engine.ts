@@ -2,12 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
-import { mkdirSync } from "node:fs";
 import type { Config, JobConfig } from "../config/mod.ts";
 import { Bell, type ErrorCode } from "../driver/mod.ts";
 import type { PluginSet } from "../host/mod.ts";
 import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
-import { removeFile, Spool } from "../spool/mod.ts";
+import { makeDirectory, removeFile, Spool } from "../spool/mod.ts";
 import {
   addGap,
   addUptime,
@@ -93,7 +92,7 @@ class Engine {
 
   async run(): Promise<Summary> {
     const { events } = this.#options;
-    mkdirSync(dirname(this.#config.statePath), { recursive: true });
+    makeDirectory(dirname(this.#config.statePath));
     using store = new Store(this.#config.statePath);
     const spool = new Spool({
       dir: this.#config.spool.dir,

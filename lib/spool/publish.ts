@@ -2,6 +2,7 @@
  * The order that makes the spool survive a power cut: bytes → fsync → rename → fsync of the directory; only then may a
  * row say `spooled`. fsyncs of one directory that come together share one call.
  */
+import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -43,6 +44,32 @@ async function fsyncDirectory(dir: string): Promise<void> {
     await file.sync();
   } finally {
     file.close();
+  }
+}
+
+/** Makes a directory and those above it where they are missing; their names survive a power cut. */
+export function makeDirectory(path: string, mode?: number): void {
+  const first = mkdirSync(path, { recursive: true, ...(mode === undefined ? {} : { mode }) });
+  if (first === undefined) return;
+  for (let dir = path;; dir = dirname(dir)) {
+    syncDirectoryNow(dirname(dir));
+    if (dir === first || dirname(dir) === dir) return;
+  }
+}
+
+/** Like {@linkcode syncDirectory}, before anything else happens. A directory that may not be read cannot be synced. */
+export function syncDirectoryNow(dir: string): void {
+  let file: number;
+  try {
+    file = openSync(dir, "r");
+  } catch (error) {
+    if (["EACCES", "EPERM"].includes((error as { code?: string }).code ?? "")) return;
+    throw error;
+  }
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -14,12 +14,14 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statfsSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { SpoolError } from "./errors.ts";
+import { makeDirectory, syncDirectoryNow } from "./publish.ts";
 
 /** Where the spool is, and how large it may become. */
 export interface SpoolOptions {
@@ -49,6 +51,8 @@ export class Spool {
   readonly dir: string;
   readonly quotaBytes: number;
   readonly #minFreeBytes: number;
+  /** Devices whose folder has a name that survives a power cut. */
+  readonly #syncedDirs = new Set<number>();
   #usedBytes = 0;
   #reservedBytes = 0;
   #onRoom: (() => void) | undefined;
@@ -61,20 +65,32 @@ export class Spool {
     this.dir = options.dir;
     this.quotaBytes = options.quotaBytes;
     this.#minFreeBytes = options.minFreeBytes;
-    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
-    const idFile = join(this.dir, STORE_FILE);
-    let owner: string | undefined;
-    try {
-      owner = readFileSync(idFile, "utf8").trim();
-    } catch (error) {
-      if ((error as { code?: string }).code !== "ENOENT") throw error;
-    }
+    makeDirectory(this.dir, 0o700);
+    const owner = this.#owner();
     if (owner !== undefined && owner !== options.storeId) {
       throw new SpoolError("foreign", `Spool "${this.dir}" belongs to another state store`, {
         hint: "Give each state store its own spool.dir, or remove the spool if its store is gone for good",
       });
     }
-    if (owner === undefined) writeFileSync(idFile, `${options.storeId}\n`, { mode: 0o600 });
+    if (owner === undefined) this.#claim(options.storeId);
+  }
+
+  /** The store that this spool belongs to. A power cut in an older version may have left the file empty. */
+  #owner(): string | undefined {
+    try {
+      return readFileSync(join(this.dir, STORE_FILE), "utf8").replace(/[\s\0]+/g, "") || undefined;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOENT") throw error;
+      return undefined;
+    }
+  }
+
+  /** Whole or not at all: half an id would be another store's. */
+  #claim(storeId: string): void {
+    const file = join(this.dir, STORE_FILE);
+    writeFileSync(`${file}.new`, `${storeId}\n`, { mode: 0o600, flush: true });
+    renameSync(`${file}.new`, file);
+    syncDirectoryNow(this.dir);
   }
 
   /** Bytes that lie in the spool, partials included. */
@@ -87,10 +103,12 @@ export class Spool {
     this.#onRoom = callback;
   }
 
-  /** The folder of a device; made where it does not exist. */
+  /** The folder of a device; made where it does not exist. Its name survives a power cut: rows speak of files in it. */
   deviceDir(device: number): string {
     const dir = join(this.dir, String(device));
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const made = mkdirSync(dir, { recursive: true, mode: 0o700 });
+    if (made !== undefined || !this.#syncedDirs.has(device)) syncDirectoryNow(this.dir);
+    this.#syncedDirs.add(device);
     return dir;
   }
 

@@ -31,6 +31,19 @@ Deno.test("Spool carries its store's id and refuses another store", async () => 
   });
 });
 
+Deno.test("Spool takes a store's id that a power cut has left without its bytes as none", async () => {
+  await inDir((dir) => {
+    const file = join(dir, "spool", "store.id");
+    for (const left of ["", "\0".repeat(37)]) {
+      Deno.mkdirSync(join(dir, "spool"), { recursive: true });
+      Deno.writeTextFileSync(file, left);
+      open(dir);
+      assert.equal(Deno.readTextFileSync(file), "one\n");
+    }
+    assert.deepEqual([...Deno.readDirSync(join(dir, "spool"))].map(({ name }) => name), ["store.id"]);
+  });
+});
+
 Deno.test("reserve() keeps to the quota over success, failure and resume", async () => {
   await inDir((dir) => {
     const spool = open(dir);

@@ -1,15 +1,44 @@
 /** Directories of a target: made one by one, fsynced in groups. */
 import { DriverError, parentOf } from "../../lib/driver/mod.ts";
-import { isPresent, osCode } from "./os_errors.ts";
+import { isPresent, NO_DIRECTORY_SYNC, osCode } from "./os_errors.ts";
 import type { Root } from "./root.ts";
+
+/** Directories whose names are remembered as durable; more are fsynced again. */
+const DURABLE_MAX = 10_000;
 
 /**
  * Fsyncs directories. Calls that come while one is under way share the next: an fsync proves all that was done before
  * it began, and nothing after.
  */
 export class DirectorySync {
+  /** Directories below the root that this process knows to survive a loss of power. */
+  readonly #durable = new Set<string>();
   readonly #running = new Map<string, Promise<void>>();
   readonly #next = new Map<string, Promise<void>>();
+
+  /**
+   * Resolves when the name of `path` and of every directory above it would survive a loss of power. A directory that is
+   * there may be another upload's, or a killed process's, that nobody has fsynced yet.
+   */
+  async syncNames(root: Root, path: string): Promise<void> {
+    const syncs = [this.sync(root.join(parentOf(path)))];
+    for (let directory = parentOf(path); directory !== ""; directory = parentOf(directory)) {
+      if (this.#durable.has(directory)) continue;
+      const made = directory;
+      syncs.push(this.sync(root.join(parentOf(made))).then(() => this.#remember(made)));
+    }
+    await Promise.all(syncs);
+  }
+
+  /** These directories were made just now. */
+  noteMade(directories: string[]): void {
+    for (const directory of directories) this.#durable.delete(directory);
+  }
+
+  #remember(directory: string): void {
+    if (this.#durable.size >= DURABLE_MAX) this.#durable.clear();
+    this.#durable.add(directory);
+  }
 
   /** Resolves when everything that was done in `directory` so far would survive a loss of power. */
   sync(directory: string): Promise<void> {
@@ -41,25 +70,24 @@ async function syncDirectory(directory: string): Promise<void> {
   try {
     await file.sync();
   } catch (error) {
-    // FUSE filesystems and shares that cannot fsync a directory have nothing better to offer.
-    if (!["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(osCode(error) ?? "")) throw error;
+    if (!NO_DIRECTORY_SYNC.includes(osCode(error) ?? "")) throw error;
   }
 }
 
 /**
- * Makes the directories above `path` that are missing; returns those that got a new name in them, outermost first.
+ * Makes the directories above `path` that are missing; returns those that it made, outermost first.
  * @throws {DriverError} `rejected` when one of them is a symbolic link or a file
  */
 export function makeParents(root: Root, path: string): string[] {
   const directory = parentOf(path);
   if (directory === "") return [];
-  const changed: string[] = [];
+  const made: string[] = [];
   const parts = directory.split("/");
   for (let count = 1; count <= parts.length; count++) {
     const part = parts.slice(0, count).join("/");
     const wanted = root.join(part);
     try {
-      if (make(wanted)) changed.push(root.join(parentOf(part)));
+      if (make(wanted)) made.push(part);
     } catch (error) {
       throw root.explain(error, `Cannot make directory "${part}"`, {
         ...(count === 1 ? {} : { scope: "file" }),
@@ -71,7 +99,7 @@ export function makeParents(root: Root, path: string): string[] {
       hint: "Links are not followed. Rename it, or set the target's path to another directory",
     });
   }
-  return changed;
+  return made;
 }
 
 /** Makes a directory unless something has the name; returns whether it did. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DirectorySync } from "./directories.ts";
+import { Root } from "./root.ts";
 import { Queues } from "./queues.ts";
 
 Deno.test("sync() lets calls that come meanwhile share the next fsync, and never the running one", async () => {
@@ -14,6 +15,31 @@ Deno.test("sync() lets calls that come meanwhile share the next fsync, and never
   await directories.sync(dir);
   await Deno.remove(dir);
   await assert.rejects(directories.sync(dir), Deno.errors.NotFound);
+});
+
+Deno.test("syncNames() fsyncs each directory on the way once, also one that somebody else made", async () => {
+  const base = await Deno.makeTempDir();
+  const synced: string[] = [];
+  class Watched extends DirectorySync {
+    override sync(directory: string): Promise<void> {
+      synced.push(directory.slice(base.length));
+      return super.sync(directory);
+    }
+  }
+  try {
+    const root = new Root(base, "target", base);
+    const directories = new Watched();
+    await Deno.mkdir(`${base}/a/b`, { recursive: true });
+    await directories.syncNames(root, "a/b/file");
+    assert.deepEqual(synced.splice(0), ["/a/b", "/a", ""]);
+    await directories.syncNames(root, "a/b/file");
+    assert.deepEqual(synced.splice(0), ["/a/b"]);
+    directories.noteMade(["a/b"]);
+    await directories.syncNames(root, "a/b/file");
+    assert.deepEqual(synced.splice(0), ["/a/b", "/a"]);
+  } finally {
+    await Deno.remove(base, { recursive: true });
+  }
 });
 
 Deno.test("run() lets work of one name run one after another, also after a failure", async () => {

@@ -142,7 +142,9 @@ export class LocalDriver implements Driver {
       for (let n = 2;; n++) {
         const occupant = await occupantOf(root, path, params, call);
         if (occupant === "same") {
-          await this.#directories.sync(root.join(parentOf(path)));
+          // Whoever published it may have ended before it removed the other name.
+          removeLeftover(root.join(await temporaryPath(params.path, params.sha256)));
+          await this.#directories.syncNames(root, path);
           return receipt(path, params);
         }
         if (occupant === "free" || params.onExisting !== "rename") return null;
@@ -179,7 +181,7 @@ export class LocalDriver implements Driver {
   }
 
   async #publish(root: Root, params: UploadParams, call: Call): Promise<Receipt> {
-    const changedDirectories = makeParents(root, params.path);
+    this.#directories.noteMade(makeParents(root, params.path));
     const temporaryName = await temporaryPath(params.path, params.sha256);
     const temporary = root.join(temporaryName);
     using spool = Deno.openSync(params.spoolFile);
@@ -198,8 +200,7 @@ export class LocalDriver implements Driver {
       if (claim(root, temporary, name.path)) break;
       name = await chooseName(root, params, call);
     }
-    changedDirectories.push(root.join(parentOf(params.path)));
-    await Promise.all(changedDirectories.map((directory) => this.#directories.sync(directory)));
+    await this.#directories.syncNames(root, params.path);
     return receipt(name.path, params);
   }
 

@@ -58,6 +58,9 @@ export function isWithoutLinks(error: unknown): boolean {
   return ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL"].includes(osCode(error) ?? "");
 }
 
+/** What FUSE filesystems and shares say that cannot fsync a directory: they have nothing better to offer. */
+export const NO_DIRECTORY_SYNC: readonly string[] = ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"];
+
 interface Meaning {
   code: ErrorCode;
   says: string;

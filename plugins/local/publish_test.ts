@@ -47,6 +47,16 @@ Deno.test("upload() clears its temporary file when it was killed between link an
     assert.deepEqual([...Deno.readDirSync(`${base}/root`)].map((entry) => entry.name), ["log.ulg"]);
   }));
 
+Deno.test("confirm() clears the temporary name when the upload was killed between link and unlink", () =>
+  withDriver("target", async (driver, base) => {
+    const params = await paramsOf(base, "log.ulg", bytes);
+    const temporary = `${base}/root/${await temporaryPath("log.ulg", params.sha256)}`;
+    await Deno.writeFile(temporary, bytes);
+    await Deno.link(temporary, `${base}/root/log.ulg`);
+    assert.equal((await driver.confirm(params, testCall()))?.path, "log.ulg");
+    assert.deepEqual([...Deno.readDirSync(`${base}/root`)].map((entry) => entry.name), ["log.ulg"]);
+  }));
+
 Deno.test("upload() does not follow a link that lies where its temporary file goes", () =>
   withDriver("target", async (driver, base) => {
     const params = await paramsOf(base, "log.ulg", bytes);

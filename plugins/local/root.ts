@@ -3,7 +3,7 @@
  * that vanished is `unavailable` and never an empty directory, and that no path leaves the root.
  */
 import { DriverError, parentOf, pathProblem, type Role } from "../../lib/driver/mod.ts";
-import { isAbsent, osCode, toDriverError } from "./os_errors.ts";
+import { isAbsent, NO_DIRECTORY_SYNC, osCode, toDriverError } from "./os_errors.ts";
 
 /** What the driver remembers of a root between two lives of its process. */
 interface RootMemory {
@@ -147,6 +147,8 @@ export class Root {
     }
     const memory = this.#recall();
     const isMounted = mounted ?? memory?.mounted ?? false;
+    // It may have been made just now, by us or by a process that was killed.
+    if (memory === undefined && this.#role === "target") this.#syncName();
     if (memory?.mounted !== isMounted) this.#remember({ dir: this.dir, mounted: isMounted });
   }
 
@@ -161,6 +163,25 @@ export class Root {
       if (!["EACCES", "EPERM"].includes(osCode(error) ?? "")) throw error;
       this.#seesParent = false;
       return undefined;
+    }
+  }
+
+  /** Makes the root's name survive a loss of power. */
+  #syncName(): void {
+    let parent: Deno.FsFile;
+    try {
+      parent = Deno.openSync(`${this.dir}/..`);
+    } catch (error) {
+      // Above the root nothing may be ours to read.
+      if (["EACCES", "EPERM"].includes(osCode(error) ?? "")) return;
+      throw error;
+    }
+    try {
+      parent.syncSync();
+    } catch (error) {
+      if (!NO_DIRECTORY_SYNC.includes(osCode(error) ?? "")) throw error;
+    } finally {
+      parent.close();
     }
   }
 
@@ -182,7 +203,12 @@ export class Root {
 
   #remember(memory: RootMemory): void {
     try {
-      Deno.writeTextFileSync(`${this.#memoryFile}.new`, JSON.stringify(memory));
+      // Synced: after a loss of power the disk may be missing, and this is what tells.
+      {
+        using file = Deno.openSync(`${this.#memoryFile}.new`, { write: true, create: true, truncate: true });
+        file.writeSync(new TextEncoder().encode(JSON.stringify(memory)));
+        file.syncSync();
+      }
       Deno.renameSync(`${this.#memoryFile}.new`, this.#memoryFile);
     } catch (error) {
       throw toDriverError(error, `Cannot write "${this.#memoryFile}"`);
