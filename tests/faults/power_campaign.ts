@@ -1,6 +1,6 @@
 /** Walks over what power cuts could have left of a recorded run: judges many states, recovers from some of them. */
 import type { PluginSet } from "../../lib/host/mod.ts";
-import { seededRandom } from "./kill_campaign.ts";
+import { seededRandom } from "./scenario.ts";
 import type { PowerBed } from "./power_bed.ts";
 import { type Chance, CORNERS, mixture, NOTHING_MORE } from "./power_disk.ts";
 
