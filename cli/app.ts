@@ -13,7 +13,7 @@ import {
   text_en,
 } from "@stricli/core";
 import { EXIT } from "../lib/engine/exit_codes.ts";
-import { Context, type ContextOptions } from "./context.ts";
+import { CliError, Context, type ContextOptions } from "./context.ts";
 import { report } from "./errors.ts";
 import { routes } from "./routes.ts";
 import { VERSION } from "./version.ts";
@@ -24,7 +24,11 @@ const GROUPS = ["plugins", "config"];
 /** Runs one command. Never throws. */
 export async function main(args: string[], options: ContextOptions): Promise<number> {
   const context = new Context(options);
-  const onBug = (error: unknown): never => context.exit(report(error, context));
+  const onBug = async (error: unknown): Promise<never> => {
+    const code = report(error, context);
+    await context.flush();
+    return context.exit(code);
+  };
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     onBug(event.reason);
@@ -46,9 +50,20 @@ export async function main(args: string[], options: ContextOptions): Promise<num
     localization: { text: TEXT },
   });
   try {
-    await run(application, args, context);
+    return await exitCodeOf(() => run(application, args, context), args, context);
+  } finally {
+    await context.flush();
+  }
+}
+
+async function exitCodeOf(work: () => Promise<void>, args: string[], context: Context): Promise<number> {
+  try {
+    await work();
   } catch (error) {
     return report(error, context);
+  }
+  if (context.lost !== undefined) {
+    return report(new CliError(EXIT.failed, `Cannot write to stdout: ${context.lost.message}`), context);
   }
   const code = context.process.exitCode;
   if (code === ExitCode.UnknownCommand || code === ExitCode.InvalidArgument) return EXIT.usage;

@@ -4,8 +4,12 @@
 import type { StricliProcess } from "@stricli/core";
 import { EXIT } from "../lib/engine/exit_codes.ts";
 import { visible } from "../lib/observe/visible.ts";
+import { stderrOutlet } from "../lib/observe/outlet.ts";
 import { writeAllSync } from "../lib/observe/write_all.ts";
 import { detectTerminal, type Terminal } from "./output/terminal.ts";
+
+/** How long a reader of stderr that takes nothing is waited for at the end, milliseconds. */
+const FLUSH_MS = 500;
 
 /** An error of the command line's own, for people. */
 export class CliError extends Error {
@@ -32,6 +36,8 @@ export class Context {
   readonly exit: (code: number) => never;
   /** Set by the command that ran. */
   exitCode: number | undefined;
+  /** Why a result could not be written; absent when all was, or when its reader had enough (`| head`). */
+  lost: Error | undefined;
   #isStdoutOpen = true;
 
   constructor(options: ContextOptions) {
@@ -63,7 +69,11 @@ export class Context {
   }
 
   #write(text: string): boolean {
-    if (this.#isStdoutOpen) this.#isStdoutOpen = writeAllSync(Deno.stdout, text, Infinity);
+    if (this.#isStdoutOpen) {
+      this.#isStdoutOpen = writeAllSync(Deno.stdout, text, Infinity, (error) => {
+        if (error instanceof Error && !(error instanceof Deno.errors.BrokenPipe)) this.lost = error;
+      });
+    }
     return this.#isStdoutOpen;
   }
 
@@ -71,7 +81,12 @@ export class Context {
   say(text: string, priority = 6): void {
     const prefix = this.terminal.journal ? `<${priority}>` : "";
     const lines = text.split("\n").map((line) => prefix + visible(line));
-    writeAllSync(Deno.stderr, lines.join("\n") + "\n");
+    stderrOutlet().write(lines.join("\n") + "\n");
+  }
+
+  /** Waits until what was said has been written; not long for a reader that does not read. */
+  flush(): Promise<void> {
+    return stderrOutlet().flush(FLUSH_MS);
   }
 
   /** A switch: the flag, else its variable, else `fallback`. */

@@ -30,6 +30,7 @@ export async function printPlan(context: Context, request: PlanRequest): Promise
 async function print(context: Context, request: PlanRequest): Promise<number> {
   const { config, plugins, jobs, json, signals } = request;
   const arrow = context.terminal.unicode ? "→" : "->";
+  const sources = new Map(config.jobs.map((job) => [job.name, job.source.name]));
   let files = 0;
   let bytes = 0;
   let problems = 0;
@@ -42,7 +43,8 @@ async function print(context: Context, request: PlanRequest): Promise<number> {
       bytes += file.sizeBytes ?? 0;
     }
     if (json) {
-      if (!context.printJson({ schema: 1, event: "found", ...file })) return 0;
+      const common = { schema: 1, event: "found", time: new Date().toISOString(), device: sources.get(file.job) };
+      if (!context.printJson({ ...common, ...file })) return 0;
       continue;
     }
     const size = file.sizeBytes === undefined ? "-" : formatBytes(file.sizeBytes);

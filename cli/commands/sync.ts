@@ -5,6 +5,7 @@ import type { PluginSet } from "../../lib/host/mod.ts";
 import { closeLog, configureLog, EventBus, type FilesyncEvent, logFor } from "../../lib/observe/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
 import { CliError, type Context } from "../context.ts";
+import { EventPrinter } from "../output/event_printer.ts";
 import { EventWords } from "../output/event_lines.ts";
 import { Live } from "../output/live.ts";
 import { summaryLines } from "../output/summary.ts";
@@ -12,6 +13,10 @@ import { VERSION } from "../version.ts";
 import { readConfig } from "./_config.ts";
 import { printPlan } from "./_plan.ts";
 import { StopSignals } from "./_signals.ts";
+
+/** How long a reader of events that takes nothing is waited for at the end, and when a signal came, milliseconds. */
+const READER_MS = 10_000;
+const STOPPED_READER_MS = 500;
 
 export interface Flags {
   config?: string;
@@ -73,17 +78,16 @@ async function sync(context: Context, work: Work): Promise<number> {
   const events = new EventBus();
   const words = new EventWords();
   const log = logFor("filesync");
-  let isRead = true;
+  const printed = json ? new EventPrinter(config) : undefined;
   let isSummaryTold = false;
   const listen = (event: FilesyncEvent): void => {
     // The run ended as it should for the engine, and by a signal for whoever started it.
     const isSummary = event.event === "summary";
     if (isSummary) isSummaryTold = true;
     const ended = isSummary && signals.exitCode !== undefined ? { exitCode: signals.exitCode } : {};
-    if (json && isRead) {
-      isRead = context.printJson({ schema: 1, ...event, ...ended });
+    if (printed?.print({ ...event, ...ended }) === false && !once) {
       // Files are to be moved, whoever watches.
-      if (!isRead && !once) log.warning("Nobody reads stdout: events are no longer printed, files still move");
+      log.warning("Nobody reads stdout: events are no longer printed, files still move");
     }
     live?.apply(event);
     const line = words.line(event);
@@ -104,6 +108,7 @@ async function sync(context: Context, work: Work): Promise<number> {
   });
   const exitCode = signals.exitCode ?? summary.exitCode;
   if (!isSummaryTold) events.emit({ event: "summary", ...summary, exitCode });
+  await printed?.end(signals.exitCode === undefined ? READER_MS : STOPPED_READER_MS);
   await live?.end();
   const lines = summaryLines(summary, {
     stopped: signals.exitCode !== undefined,

@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import type { LogRecord, Sink } from "@logtape/logtape";
 import type { LogLevel } from "../driver/mod.ts";
 import { visible } from "./visible.ts";
-import { writeAllSync } from "./write_all.ts";
+import { stderrOutlet } from "./outlet.ts";
 
 /** One scope's log. Messages are one line; control characters in them are shown escaped. */
 export interface Log {
@@ -68,7 +68,7 @@ let consoleWriter: (text: string) => void = writeToStderr;
 const repeats = new Map<string, Repeat>();
 
 function writeToStderr(text: string): void {
-  writeAllSync(Deno.stderr, text);
+  stderrOutlet().write(text);
 }
 
 /** Puts console lines elsewhere, for live lines that must stay below them; without an argument back to stderr. */

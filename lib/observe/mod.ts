@@ -5,6 +5,7 @@
  */
 export * from "./events.ts";
 export * from "./log.ts";
+export * from "./outlet.ts";
 export * from "./status.ts";
 export * from "./visible.ts";
 export * from "./write_all.ts";

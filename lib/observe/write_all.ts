@@ -9,15 +9,17 @@ const NAP_MS = 5;
 /**
  * Writes all of `text`, in as few writes as the stream takes.
  * @param patienceMs how long a full stream is waited for in all
+ * @param onLost told the error of a stream that takes nothing any more
  * @returns `false` when nobody reads any more, or when patience ran out
  */
 export function writeAllSync(
   stream: { writeSync(bytes: Uint8Array): number },
   text: string,
-  patienceMs: number = PATIENCE_MS,
+  patienceMs?: number,
+  onLost?: (error: unknown) => void,
 ): boolean {
   const bytes = new TextEncoder().encode(text);
-  let napsLeft = patienceMs / NAP_MS;
+  let napsLeft = (patienceMs ?? PATIENCE_MS) / NAP_MS;
   for (let at = 0; at < bytes.length;) {
     try {
       at += stream.writeSync(bytes.subarray(at));
@@ -28,6 +30,7 @@ export function writeAllSync(
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, NAP_MS);
         continue;
       }
+      onLost?.(error);
       return false;
     }
   }

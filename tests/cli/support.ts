@@ -32,6 +32,19 @@ function command(dir: string, args: string[], env?: Record<string, string>): Den
   });
 }
 
+/** `filesync args` as a shell's `script` runs it, where it is `"$@"`. */
+export function shellCommand(dir: string, script: string, args: string[]): Deno.Command {
+  return new Deno.Command("sh", {
+    args: ["-c", script, "sh", Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN, ...args],
+    cwd: dir,
+    clearEnv: true,
+    env: environment(dir),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
 /** Runs `filesync args` in `dir` to its end. */
 export async function filesync(dir: string, args: string[], env?: Record<string, string>): Promise<Ended> {
   const child = command(dir, args, env).spawn();
