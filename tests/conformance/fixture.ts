@@ -39,6 +39,11 @@ export interface Fixture {
   keepsTime: boolean;
   /** Whether `breakIt` and `restore` do something; otherwise the cases about absence do not run. @default {true} */
   breaks?: boolean;
+  /**
+   * For targets that make a new entry of each upload and show none, such as forms: what they make of a path. The cases
+   * about listings and about files that are in the way do not run. @default {the path itself}
+   */
+  nameOf?: (path: string) => string;
   /** Names that the device can hold. @default {ODD_NAMES} */
   names?: readonly string[];
 }

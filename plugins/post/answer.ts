@@ -1,0 +1,163 @@
+/** From a server's answer to a receipt's link, or to the code of the contract. */
+import { DriverError, type ErrorCode, type ErrorDetails } from "../../lib/driver/mod.ts";
+import type { PostConfig } from "./config.ts";
+import { isLogLink } from "./flight_review.ts";
+
+/** What a server answered. */
+export interface Answer {
+  status: number;
+  /** The beginning of the body. */
+  text: string;
+  /** It came before the whole form was sent. */
+  isEarly: boolean;
+  location?: string;
+  retryAfter?: string;
+}
+
+/** Longest rest that a server may ask for, milliseconds. */
+const RETRY_AFTER_MS_MAX = 60 * 60 * 1000;
+/** How much of a server's words is handed on. */
+const WORDS_MAX = 200;
+
+/**
+ * The link to the file in an answer that is a success; `""` when it gives none.
+ * @throws {DriverError} when it is no success
+ */
+export function linkOf(answer: Answer, config: PostConfig, nowMs: number = Date.now()): string {
+  const { status, location } = answer;
+  const { success, isFlightReview } = config;
+  const isRedirect = status >= 300 && status < 400;
+  const isRight = success.status?.includes(status) ??
+    ((status >= 200 && status < 300) || (success.redirect && (status === 302 || status === 303)));
+  if (!isRight) throw isRedirect ? redirected(answer, config) : refused(answer, config, nowMs);
+  if (answer.isEarly) throw notTheServer(answer);
+  const link = absolute(isRedirect ? location : linkInBody(answer.text, success.link), config.url);
+  if (isFlightReview && (link === undefined || !isLogLink(link))) {
+    if (isRedirect) throw redirected(answer, config);
+    throw notTheServer(answer);
+  }
+  if (success.link !== undefined && !isRedirect && link === undefined) {
+    if (isHtml(answer.text)) throw notTheServer(answer);
+    throw new DriverError(
+      "uncertain",
+      `Server answers ${status} without "${success.link.join(".")}": ${wordsOf(answer)}`,
+      { hint: 'Look whether the file is there, and correct "success"' },
+    );
+  }
+  return link ?? "";
+}
+
+/** The link in a JSON answer: where the configuration says, else under one of the usual names. */
+function linkInBody(text: string, keys: readonly string[] | undefined): string | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const at = (path: readonly string[]) =>
+    path.reduce<unknown>((inner, key) => isRecord(inner) ? inner[key] : undefined, value);
+  const candidates = keys === undefined ? [["url"], ["link"], ["href"], ["location"]] : [keys];
+  for (const candidate of candidates) {
+    const found = at(candidate);
+    if (typeof found === "string" && found !== "") return found;
+  }
+  return undefined;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** The link as a whole address of the web; anything else that an answer holds is no link. */
+function absolute(link: string | undefined, base: URL): string | undefined {
+  if (link === undefined || !URL.canParse(link, base)) return undefined;
+  const url = new URL(link, base);
+  return url.protocol === "http:" || url.protocol === "https:" ? url.href : undefined;
+}
+
+function redirected({ status, location }: Answer, { url }: PostConfig): DriverError {
+  const to = location === undefined ? "nowhere" : `"${location.slice(0, WORDS_MAX)}"`;
+  return new DriverError("unavailable", `Server at ${url.host} answers ${status} and sends us to ${to}`, {
+    hint: 'If the form has moved, change "uploader_url"; if a network wants a login first, log in',
+  });
+}
+
+function notTheServer(answer: Answer): DriverError {
+  return new DriverError(
+    "unavailable",
+    `Something else than the upload server answers ${answer.status}: ${wordsOf(answer)}`,
+    { hint: 'A network that wants a login first looks so; else check "uploader_url"' },
+  );
+}
+
+function refused(answer: Answer, config: PostConfig, nowMs: number): DriverError {
+  const { status } = answer;
+  const [code, hint] = meaningOf(status, config);
+  const details: ErrorDetails = hint === undefined ? {} : { hint };
+  const waitMs = retryAfterMs(answer.retryAfter, nowMs);
+  if (waitMs !== undefined) details.retryAfterMs = waitMs;
+  return new DriverError(code, `Server answers ${status}: ${wordsOf(answer)}`, details);
+}
+
+function meaningOf(status: number, config: PostConfig): [code: ErrorCode, hint?: string] {
+  switch (status) {
+    case 400:
+    case 422:
+      return config.isFlightReview
+        ? ["rejected"]
+        : ["rejected", 'Check "values" and "field" against what the form wants'];
+    case 415:
+      return ["rejected"];
+    case 413:
+      return ["rejected", 'The server, or a proxy before it, has a limit: set "max_size" to it'];
+    case 401:
+    case 407:
+      return ["denied", 'Give what the server wants in "headers", such as Authorization'];
+    case 403:
+    case 444:
+      return ["denied", 'The server refuses us: it wants a key in "headers", or blocks our address'];
+    case 404:
+    case 405:
+    case 410:
+      return ["unavailable", 'Check "uploader_url"'];
+    case 411:
+      return ["unavailable", "A proxy on the way drops the length of the request"];
+    case 408:
+    case 425:
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+    case 509:
+      return ["unavailable"];
+    case 507:
+      return ["no_space"];
+    default:
+      // Proxies in front of dead servers answer 520 to 530.
+      return [status >= 520 && status <= 530 ? "unavailable" : "failed"];
+  }
+}
+
+/** `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3), milliseconds from now. */
+export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  const waitMs = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
+  // A Pi's clock may be wrong by years: a date far away means nothing.
+  return waitMs > 0 && waitMs <= RETRY_AFTER_MS_MAX ? waitMs : undefined;
+}
+
+function isHtml(text: string): boolean {
+  return /^\s*</.test(text);
+}
+
+/** A server's words in one line. */
+function wordsOf({ text }: Answer): string {
+  const plain = isHtml(text)
+    ? /<title[^>]*>([^<]*)/i.exec(text)?.[1] ?? text.replace(/<(style|script)[\s\S]*?<\/\1>|<[^>]*>/gi, " ")
+    : text;
+  // deno-lint-ignore no-control-regex
+  const line = plain.replace(/[\u0000-\u001f\u007f-\u009f\s]+/g, " ").trim();
+  if (line === "") return "no words";
+  return `"${line.length > WORDS_MAX ? `${line.slice(0, WORDS_MAX)}…` : line}"`;
+}

@@ -1,0 +1,229 @@
+/**
+ * A PX4 Flight Review as strict as the real one, for tests: what `UploadHandler`, its `MultiPartStreamer` and
+ * `BrowseDataRetrievalHandler` of PX4/flight_review (June 2026) take and refuse, without the plots. It can be told to
+ * misbehave at the next upload.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+
+/** A log that the server has. */
+export interface StoredLog {
+  id: string;
+  fileName: string;
+  bytes: Uint8Array;
+  fields: Record<string, string>;
+  isPublic: boolean;
+}
+
+/** What happens to one upload instead of the usual. */
+export type Misbehaviour =
+  /** Takes it, and ends the connection instead of answering. */
+  | "lose answer"
+  /** Takes it and says nothing. */
+  | "hang"
+  /** Ends the connection as soon as the request has begun. */
+  | "hang up"
+  /** Answers so without taking it: after the whole request, or as soon as it has begun. */
+  | { status: number; body?: string; headers?: Record<string, string>; early?: boolean };
+
+export interface FlightReviewOptions {
+  /** Largest request, bytes. @default {300 MiB} */
+  maxBytes?: number;
+  /** Old servers know no `redirect` field and always redirect. */
+  isOld?: boolean;
+  /** What an `Authorization` header must be. */
+  authorization?: string;
+  /** Key and certificate, PEM: then the server speaks TLS. */
+  tls?: { key: string; cert: string };
+  /** Another kind of form: takes files that are no logs. */
+  takesAnything?: boolean;
+}
+
+const MAGIC = [0x55, 0x4c, 0x6f, 0x67, 0x01, 0x12, 0x35];
+
+/** One server on loopback. */
+export class FlightReview {
+  readonly logs: StoredLog[] = [];
+  /** Requests for uploads that came, whatever became of them. */
+  uploads = 0;
+  searches = 0;
+  /** Headers of the last upload. */
+  lastHeaders: IncomingMessage["headers"] = {};
+  /** What to do with the next uploads, in their order. */
+  readonly next: Misbehaviour[] = [];
+  readonly #server: ReturnType<typeof createServer>;
+  readonly #options: FlightReviewOptions;
+
+  private constructor(options: FlightReviewOptions) {
+    this.#options = options;
+    const serve = (request: IncomingMessage, response: ServerResponse) => this.#serve(request, response);
+    this.#server = options.tls === undefined ? createServer(serve) : createTlsServer(options.tls, serve);
+  }
+
+  static async start(options: FlightReviewOptions = {}, port = 0): Promise<FlightReview> {
+    const server = new FlightReview(options);
+    await new Promise<void>((resolve) => server.#server.listen(port, "127.0.0.1", resolve));
+    return server;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http${this.#options.tls === undefined ? "" : "s"}://127.0.0.1:${this.port}/upload`;
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse): void {
+    request.on("error", () => {});
+    response.on("error", () => {});
+    const url = new URL(request.url ?? "/", "http://localhost");
+    if (request.method === "POST" && (url.pathname === "/upload" || url.pathname === "/")) {
+      this.#upload(request, response, url);
+    } else if (request.method === "GET" && url.pathname === "/browse_data_retrieval") {
+      this.searches++;
+      this.#search(url.searchParams.get("search[value]") ?? "", response);
+    } else if (request.method === "GET" && (url.pathname === "/upload" || url.pathname === "/")) {
+      response.end('<html><form method="post"><input type="file" name="filearg"></form></html>');
+    } else {
+      response.writeHead(404).end("<html><title>404: Not Found</title></html>");
+    }
+  }
+
+  #upload(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    this.uploads++;
+    this.lastHeaders = request.headers;
+    const act = this.next.shift();
+    const length = Number(request.headers["content-length"] ?? "0");
+    const limit = Number(url.searchParams.get("expected_size") ?? this.#options.maxBytes ?? 300 * 1024 * 1024);
+    // Tornado reads no further, and closes what it does not want to read.
+    if (act === "hang up" || length > limit) return void request.socket.destroy();
+    if (typeof act === "object" && act.early === true) {
+      response.writeHead(act.status, { ...act.headers, Connection: "close" }).end(act.body ?? "");
+      return;
+    }
+    const chunks: Uint8Array[] = [];
+    request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
+    request.on("end", () => {
+      if (typeof act === "object") return void response.writeHead(act.status, act.headers).end(act.body ?? "");
+      const answer = this.#take(concat(chunks), request.headers);
+      if (act === "lose answer") return void request.socket.destroy();
+      if (act === "hang") return;
+      response.writeHead(answer.status, answer.headers).end(answer.body);
+    });
+  }
+
+  #take(
+    body: Uint8Array,
+    headers: IncomingMessage["headers"],
+  ): { status: number; body: string; headers: Record<string, string> } {
+    const refuse = (status: number, words: string) => ({
+      status,
+      body: `<html><title>${status}: ${words}</title></html>`,
+      headers: { "Content-Type": "text/html; charset=UTF-8" },
+    });
+    const { authorization } = this.#options;
+    if (authorization !== undefined && headers.authorization !== authorization) return refuse(401, "Unauthorized");
+    // Without a length the real one counts 0 bytes and finds no part.
+    if (headers["content-length"] === undefined) return refuse(500, "Internal Server Error");
+    const parts = parseForm(body);
+    const fields: Record<string, string> = {};
+    for (const { name, fileName, bytes } of parts) {
+      if (fileName !== undefined) continue;
+      if (bytes.length > 10 * 1024) return refuse(500, "Internal Server Error");
+      fields[name] ??= new TextDecoder().decode(bytes);
+    }
+    const file = parts.find(({ name }) => name === "filearg");
+    if (file === undefined || fields["description"] === undefined || fields["email"] === undefined) {
+      return refuse(500, "Internal Server Error");
+    }
+    const isLog = MAGIC.every((byte, at) => file.bytes[at] === byte);
+    if (!isLog && this.#options.takesAnything !== true) return refuse(400, "Invalid File");
+    const log: StoredLog = {
+      id: crypto.randomUUID(),
+      fileName: file.fileName ?? "",
+      bytes: file.bytes,
+      fields,
+      isPublic: fields["type"] === "flightreport" && fields["public"] === "true",
+    };
+    this.logs.push(log);
+    const url = `/plot_app?log=${log.id}`;
+    const redirects = this.#options.isOld === true ||
+      (fields["redirect"] === undefined ? fields["source"] !== "QGroundControl" : fields["redirect"] === "true");
+    return redirects
+      ? { status: 302, body: "", headers: { Location: url } }
+      // The real one says text/html of its JSON.
+      : { status: 200, body: JSON.stringify({ url }), headers: { "Content-Type": "text/html; charset=UTF-8" } };
+  }
+
+  #search(words: string, response: ServerResponse): void {
+    const found = this.logs.filter(({ isPublic, fields }) =>
+      isPublic && fields["source"] !== "CI" && (fields["description"] ?? "").toLowerCase().includes(words.toLowerCase())
+    );
+    const data = found.reverse().slice(0, 10).map(({ id, fields }, index) => [
+      index + 1,
+      `<a href="plot_app?log=${id}">2026-06-24</a>`,
+      "",
+      fields["description"],
+    ]);
+    response.end(JSON.stringify({ draw: 1, recordsTotal: this.logs.length, recordsFiltered: data.length, data }));
+  }
+}
+
+interface FormPart {
+  name: string;
+  fileName: string | undefined;
+  bytes: Uint8Array;
+}
+
+/** The parts of a form as `MultiPartStreamer` reads them: the first line is the delimiter, CRLF only, quoted names only. */
+export function parseForm(body: Uint8Array): FormPart[] {
+  const text = new TextDecoder("latin1").decode(body);
+  const firstEnd = text.indexOf("\r\n");
+  if (firstEnd < 0) return [];
+  const delimiter = text.slice(0, firstEnd);
+  const parts: FormPart[] = [];
+  let at = firstEnd + 2;
+  for (;;) {
+    const headersEnd = text.indexOf("\r\n\r\n", at);
+    if (headersEnd < 0) return parts;
+    const params: Record<string, string> = {};
+    for (const line of text.slice(at, headersEnd).split("\r\n")) {
+      const header = /^([^:]+):\s+([^\s;]+)(.*)$/.exec(line);
+      if (header?.[1]?.toLowerCase() !== "content-disposition") continue;
+      let rest = header[3]!;
+      for (;;) {
+        const param = /^;\s*([^=]+)="(.*?)"(.*)/.exec(rest);
+        if (param === null) break;
+        params[param[1]!] = param[2]!;
+        rest = param[3]!;
+      }
+    }
+    const start = headersEnd + 4;
+    let end = text.indexOf(`\r\n${delimiter}\r\n`, start);
+    const isLast = end < 0;
+    if (isLast) end = text.lastIndexOf(`\r\n${delimiter}`);
+    if (end < start) return parts;
+    if (params["name"] !== undefined) {
+      parts.push({ name: params["name"], fileName: params["filename"], bytes: body.subarray(start, end) });
+    }
+    if (isLast) return parts;
+    at = end + delimiter.length + 4;
+  }
+}
+
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}
