@@ -23,13 +23,18 @@ import { loadConfig } from "../../lib/config/mod.ts";
 import { runSync } from "../../lib/engine/mod.ts";
 import type { PluginSet } from "../../lib/host/mod.ts";
 import { closeLog, configureLog, EventBus, setConsoleWriter } from "../../lib/observe/mod.ts";
+import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
+import { seededBytes } from "./pipeline.ts";
 import { type Chance, EVERYTHING, type InitialFile, type LeftEntry, PowerDisk } from "./power_disk.ts";
-import { faultsLeft, faultsRecovered, type Wanted } from "./power_judge.ts";
+import { faultsLeft, faultsRecovered, type PowerFault, type Wanted } from "./power_judge.ts";
 import { readTrace, straceCommand } from "./power_trace.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
 export interface PowerBedOptions {
+  /** "local->ftp": with one FTP server at most, whose power is not cut. */
+  protocol: string;
+  seed: number;
   /** Files of the source: size in bytes by path. */
   files: Record<string, number>;
   targets?: string[];
@@ -37,14 +42,7 @@ export interface PowerBedOptions {
   job?: Record<string, unknown>;
 }
 
-/** What is wrong with a state, and which it was: enough to make it again. */
-export interface PowerFault {
-  cut: number;
-  chance: string;
-  what: string;
-}
-
-export class PowerBed implements Disposable {
+export class PowerBed implements AsyncDisposable {
   /** Everything whose power is cut: source, state with its spool, targets. */
   readonly disk: string;
   readonly targets: string[];
@@ -58,7 +56,13 @@ export class PowerBed implements Disposable {
   /** Contents whose digest is known: states share them. */
   readonly #kept = new Map<string, { bytes: Uint8Array; at: string }>();
 
-  constructor(options: PowerBedOptions) {
+  #server: FtpServer | undefined;
+  readonly #served: string | undefined;
+  #puts = 0;
+  readonly #seed: number;
+
+  private constructor(options: PowerBedOptions) {
+    this.#seed = options.seed;
     this.#dir = realpathSync(mkdtempSync(join(tmpdir(), "filesync-power-")));
     // In memory: thousands of states are built, and nothing here depends on a real disk.
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=1g,mode=700", "filesync-power", this.#dir]);
@@ -67,23 +71,41 @@ export class PowerBed implements Disposable {
     for (const name of ["source", "state", ...this.targets]) mkdirSync(join(this.disk, name), { recursive: true });
     this.#config = join(this.#dir, "config.json");
     this.#deletes = options.job?.["after"] === "delete";
-    const job = {
-      name: "power",
-      source: { driver: "local", args: { dir: join(this.disk, "source") } },
-      targets: this.targets.map((name) => ({ name, driver: "local", args: { dir: join(this.disk, name) } })),
-      finder: { settle: "0s" },
-      ...options.job,
-    };
-    writeFileSync(this.#config, JSON.stringify({ state: join(this.disk, "state/new/filesync.db"), jobs: [job] }));
+    const [from, to] = options.protocol.split("->");
+    this.#served = from === "ftp" ? "source" : to === "ftp" ? this.targets[0] : undefined;
     for (const [path, sizeBytes] of Object.entries(options.files)) this.put(path, sizeBytes);
   }
 
-  /** Writes a file of the source: random, with a hole in the larger ones. */
+  static async open(options: PowerBedOptions): Promise<PowerBed> {
+    const bed = new PowerBed(options);
+    await bed.#serve();
+    const device = (name: string) => {
+      if (name !== bed.#served) return { driver: "local", args: { dir: join(bed.disk, name) } };
+      const { host, port, user, passwd } = bed.#server!;
+      return { driver: "ftp", args: { host, port, user, passwd } };
+    };
+    const job = {
+      name: "power",
+      source: device("source"),
+      targets: bed.targets.map((name) => ({ name, ...device(name) })),
+      finder: { settle: "0s" },
+      ...options.job,
+    };
+    writeFileSync(bed.#config, JSON.stringify({ state: join(bed.disk, "state/new/filesync.db"), jobs: [job] }));
+    return bed;
+  }
+
+  /** Starts the server, or starts it anew on its port. */
+  async #serve(): Promise<void> {
+    if (this.#served === undefined) return;
+    const port = this.#server === undefined ? {} : { port: this.#server.port };
+    await this.#server?.stop();
+    this.#server = await startFtpServer("pyftpdlib", { root: join(this.disk, this.#served), ...port });
+  }
+
+  /** Writes a file of the source, with a hole in the larger ones. */
   put(path: string, sizeBytes: number): void {
-    const bytes = new Uint8Array(sizeBytes);
-    for (let at = 0; at < sizeBytes; at += 65536) {
-      crypto.getRandomValues(bytes.subarray(at, Math.min(sizeBytes, at + 65536)));
-    }
+    const bytes = seededBytes(sizeBytes, this.#seed + this.#puts++);
     if (sizeBytes > 3_000_000) bytes.fill(0, 1_000_000, 2_000_000);
     const file = join(this.disk, "source", path);
     mkdirSync(dirname(file), { recursive: true });
@@ -105,21 +127,29 @@ export class PowerBed implements Disposable {
     const bootId = join(this.#dir, "boot_id");
     writeFileSync(bootId, "00000000-0000-4000-8000-000000000000\n");
     const log = join(this.#dir, "trace.log");
+    const server = this.#server?.pid;
     const inside = ["sh", "-c", 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"', bootId];
+    const program = [Deno.execPath(), ...this.#program()];
+    const last = ["sh", "-c", '"$@"; code=$?; kill -KILL "$0"; exit "$code"', String(server)];
+    const traced = straceCommand(log, server === undefined ? program : [...last, ...program], server);
     const { code, stderr } = await new Deno.Command("unshare", {
-      args: ["--mount", ...inside, ...straceCommand(log, [Deno.execPath(), ...this.#program()])],
+      args: ["--mount", ...inside, ...traced],
       stdout: "null",
-    }).output();
+    })
+      .output();
     if (code !== 0) throw new Error(`Recorded program ended with ${code}: ${new TextDecoder().decode(stderr)}`);
     const calls = await readTrace(log, [this.disk]);
     rmSync(log);
     this.calls = calls.length;
-    this.recorded = new PowerDisk(initial, calls);
+    this.recorded = new PowerDisk(initial, calls, {
+      safe: this.#served === undefined ? [] : [join(this.disk, this.#served)],
+    });
+    await this.#serve();
     this.#checkReplay(this.recorded.left(calls.length, EVERYTHING));
   }
 
   /** Builds what `chance` leaves after `cut` calls, at the same paths; what is wrong with it as it lies there. */
-  build(cut: number, chance: Chance): string[] {
+  build(cut: number, chance: Chance): PowerFault[] {
     rmSync(this.disk, { recursive: true, force: true });
     mkdirSync(this.disk);
     for (const { path, bytes, mtimeMs } of this.recorded!.left(cut, chance)) {
@@ -131,7 +161,7 @@ export class PowerBed implements Disposable {
   }
 
   /** Starts the engine on what is there and judges what it came to; its exit code is expected to be 0. */
-  async recover(plugins: PluginSet): Promise<string[]> {
+  async recover(plugins: PluginSet): Promise<PowerFault[]> {
     const words: string[] = [];
     setConsoleWriter((line) => words.push(line.trimEnd()));
     await configureLog({ level: "info", maxBytes: 2 ** 20, keep: 1, console: true });
@@ -144,10 +174,10 @@ export class PowerBed implements Disposable {
         version: "test",
       });
       const faults = faultsRecovered(this.#place());
-      if (summary.exitCode !== 0) faults.push(`exit code ${summary.exitCode}`);
-      return faults.length === 0 ? [] : [...faults, ...words];
+      if (summary.exitCode !== 0) faults.push(unhealthy(`exit code ${summary.exitCode}: ${words.join("; ")}`));
+      return faults;
     } catch (error) {
-      return [`the engine ended with: ${error}`, ...words];
+      return [unhealthy(`the engine ended with: ${error}`)];
     } finally {
       await closeLog();
       setConsoleWriter();
@@ -155,15 +185,16 @@ export class PowerBed implements Disposable {
   }
 
   /** The same with the real program as a process. */
-  async recoverWithProgram(): Promise<string[]> {
+  async recoverWithProgram(): Promise<PowerFault[]> {
     const { code, stderr } = await new Deno.Command(Deno.execPath(), { args: this.#program(), stdout: "null" })
       .output();
     const faults = faultsRecovered(this.#place());
-    if (code !== 0) faults.push(`exit code ${code}`);
-    return faults.length === 0 ? [] : [...faults, new TextDecoder().decode(stderr)];
+    if (code !== 0) faults.push(unhealthy(`exit code ${code}: ${new TextDecoder().decode(stderr)}`));
+    return faults;
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server?.stop();
     execFileSync("umount", [this.#dir]);
     rmSync(this.#dir, { recursive: true });
   }
@@ -226,6 +257,10 @@ export class PowerBed implements Disposable {
     }
     linkSync(kept.at, path);
   }
+}
+
+function unhealthy(words: string): PowerFault {
+  return { kind: "unhealthy", words };
 }
 
 function digestOf(bytes: Uint8Array): string {

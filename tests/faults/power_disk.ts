@@ -220,8 +220,9 @@ export class PowerDisk {
         return false;
       }
       case "write": {
-        const bytes = call.bytes.length === call.sizeBytes ? call.bytes : this.#wholeOf(call);
-        this.#write(call.handle, call.offset, bytes, at);
+        const offset = call.offset === "end" ? this.#handles.get(call.handle)!.nowSize : call.offset;
+        const bytes = call.bytes.length === call.sizeBytes ? call.bytes : this.#wholeOf(call, offset);
+        this.#write(call.handle, offset, bytes, at);
         return false;
       }
       case "copy": {
@@ -304,8 +305,8 @@ export class PowerDisk {
   }
 
   /** The bytes of a write that was too long to be noted whole: those of the file that it is a copy of. */
-  #wholeOf(call: Extract<DiskCall, { call: "write" }>): Uint8Array {
-    const { offset, bytes, sizeBytes } = call;
+  #wholeOf(call: Extract<DiskCall, { call: "write" }>, offset: number): Uint8Array {
+    const { bytes, sizeBytes } = call;
     for (const content of this.#contents) {
       if (content.length < offset + sizeBytes) continue;
       const candidate = content.subarray(offset, offset + sizeBytes);

@@ -8,6 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
+/** What is wrong, as the campaign counts it, and in words. */
+export interface PowerFault {
+  kind: "lost" | "corrupt" | "duplicated" | "halfUnderFinalName" | "leftovers" | "unhealthy";
+  words: string;
+}
+
 /** What a path of the source has been, the newest last. */
 export type Wanted = Map<string, { sizeBytes: number; sha256: string }[]>;
 
@@ -25,15 +31,18 @@ const SCHEMA_VERSION_MIN = 2;
 const TEMPORARY = /(^|\/)filesync-[0-9a-f]{16}\.part$/;
 
 /** What is wrong with a state as it lies there. */
-export function faultsLeft(place: Place): string[] {
-  const faults: string[] = [];
+export function faultsLeft(place: Place): PowerFault[] {
+  const faults: PowerFault[] = [];
   const targets = place.targets.map(({ name, dir }) => ({ name, files: digests(dir) }));
   for (const { name, files } of targets) {
     for (const [path, digest] of files) {
       if (TEMPORARY.test(path)) continue;
       const versions = place.wanted.get(path);
-      if (versions === undefined) faults.push(`"${path}" on ${name} is a name that nobody gave`);
-      else if (!versions.some(({ sha256 }) => sha256 === digest)) faults.push(`"${path}" on ${name} is not whole`);
+      if (versions === undefined) {
+        faults.push({ kind: "corrupt", words: `"${path}" on ${name} is a name that nobody gave` });
+      } else if (!versions.some(({ sha256 }) => sha256 === digest)) {
+        faults.push({ kind: "halfUnderFinalName", words: `"${path}" on ${name} is not whole` });
+      }
     }
   }
   const source = new Set(filesBelow(place.source));
@@ -41,7 +50,9 @@ export function faultsLeft(place: Place): string[] {
     if (source.has(path)) continue;
     const newest = versions.at(-1)!;
     for (const { name, files } of targets) {
-      if (files.get(path) !== newest.sha256) faults.push(`"${path}" left the source and is not on ${name}`);
+      if (files.get(path) !== newest.sha256) {
+        faults.push({ kind: "lost", words: `"${path}" left the source and is not on ${name}` });
+      }
     }
   }
   faults.push(...faultsOfStore(place, new Map(targets.map(({ name, files }) => [name, files]))));
@@ -65,8 +76,8 @@ interface DeliveryRow {
 }
 
 /** What the rows promise must be on the disk. */
-function faultsOfStore(place: Place, targets: Map<string, Map<string, string>>): string[] {
-  const faults: string[] = [];
+function faultsOfStore(place: Place, targets: Map<string, Map<string, string>>): PowerFault[] {
+  const faults: PowerFault[] = [];
   if (lstatSync(place.store, { throwIfNoEntry: false }) === undefined) return faults;
   let db: DatabaseSync | undefined;
   // A copy: looking would write the log into the database, and the next start is to find it as it was left.
@@ -78,15 +89,16 @@ function faultsOfStore(place: Place, targets: Map<string, Map<string, string>>):
   try {
     db = new DatabaseSync(join(copy, "store"));
     const check = Object.values(db.prepare("PRAGMA quick_check").get()!)[0];
-    if (check !== "ok") faults.push(`store: ${check}`);
+    if (check !== "ok") faults.push({ kind: "unhealthy", words: `store: ${check}` });
     // Between two migrations nothing has been promised yet.
     if (Number(db.prepare("PRAGMA user_version").get()!["user_version"]) < SCHEMA_VERSION_MIN) return faults;
     for (const row of db.prepare("SELECT * FROM file WHERE state = 'spooled'").all() as unknown as FileRow[]) {
       const path = join(`${place.store}.spool`, String(row.device_dir), `${row.id}.spool`);
       const bytes = lstatSync(path, { throwIfNoEntry: false }) === undefined ? undefined : readFileSync(path);
-      if (bytes === undefined) faults.push(`"${row.path}" is spooled by its row and not in the spool`);
-      else if (digestOf(bytes) !== row.sha256) {
-        faults.push(`"${row.path}" is spooled by its row and not whole in the spool`);
+      if (bytes === undefined) {
+        faults.push({ kind: "lost", words: `"${row.path}" is spooled by its row and not in the spool` });
+      } else if (digestOf(bytes) !== row.sha256) {
+        faults.push({ kind: "lost", words: `"${row.path}" is spooled by its row and not whole in the spool` });
       }
     }
     const delivered = db.prepare(
@@ -99,11 +111,11 @@ function faultsOfStore(place: Place, targets: Map<string, Map<string, string>>):
       const held = targets.get(row.target)?.get(row.receipt_path);
       // A newer generation may have taken the older one's place.
       if (!versions.slice(promised).some(({ sha256 }) => sha256 === held)) {
-        faults.push(`"${row.path}" has a receipt of ${row.target}, which does not hold it`);
+        faults.push({ kind: "lost", words: `"${row.path}" has a receipt of ${row.target}, which does not hold it` });
       }
     }
   } catch (error) {
-    faults.push(`store: ${error}`);
+    faults.push({ kind: "unhealthy", words: `store: ${error}` });
   } finally {
     db?.close();
     rmSync(copy, { recursive: true });
@@ -112,23 +124,30 @@ function faultsOfStore(place: Place, targets: Map<string, Map<string, string>>):
 }
 
 /** What is wrong after the next run has ended. */
-export function faultsRecovered(place: Place): string[] {
-  const faults: string[] = [];
+export function faultsRecovered(place: Place): PowerFault[] {
+  const faults: PowerFault[] = [];
   for (const { name, dir } of place.targets) {
     const files = digests(dir);
     for (const [path, versions] of place.wanted) {
       const held = files.get(path);
-      if (held === undefined) faults.push(`"${path}" is lost to ${name}`);
-      else if (held !== versions.at(-1)!.sha256) faults.push(`"${path}" on ${name} is not what the source had last`);
+      if (held === undefined) faults.push({ kind: "lost", words: `"${path}" is lost to ${name}` });
+      else if (held !== versions.at(-1)!.sha256) {
+        faults.push({ kind: "corrupt", words: `"${path}" on ${name} is not what the source had last` });
+      }
     }
     for (const path of files.keys()) {
-      if (!place.wanted.has(path)) faults.push(`"${path}" on ${name} is one too many`);
+      if (TEMPORARY.test(path)) faults.push({ kind: "leftovers", words: `"${path}" is left on ${name}` });
+      else if (!place.wanted.has(path)) {
+        faults.push({ kind: "duplicated", words: `"${path}" on ${name} is one too many` });
+      }
     }
   }
   const left = filesBelow(`${place.store}.spool`).filter((path) => path !== "store.id");
-  if (left.length > 0) faults.push(`in the spool are left: ${left.join(", ")}`);
+  if (left.length > 0) faults.push({ kind: "leftovers", words: `in the spool are left: ${left.join(", ")}` });
   const source = filesBelow(place.source);
-  if (place.deletes && source.length > 0) faults.push(`on the source are left: ${source.join(", ")}`);
+  if (place.deletes && source.length > 0) {
+    faults.push({ kind: "leftovers", words: `on the source are left: ${source.join(", ")}` });
+  }
   return faults;
 }
 

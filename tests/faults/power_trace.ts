@@ -13,7 +13,7 @@ export type DiskCall =
   }
   & (
     | { call: "open"; handle: number; path: string; create: boolean; exclusive: boolean; truncate: boolean }
-    | { call: "write"; handle: number; offset: number; bytes: Uint8Array; sizeBytes: number }
+    | { call: "write"; handle: number; offset: number | "end"; bytes: Uint8Array; sizeBytes: number }
     | { call: "copy"; from: number; fromOffset: number; handle: number; offset: number; sizeBytes: number }
     | { call: "truncate"; handle: number; sizeBytes: number }
     | { call: "fsync"; handle: number; path: string }
@@ -39,10 +39,16 @@ const TRACED = [
   ..."bind clone clone3 fork vfork execve".split(" "),
 ];
 
-/** argv that runs `command` and writes what it does to `logFile`. */
-export function straceCommand(logFile: string, command: readonly string[]): string[] {
+/**
+ * argv that runs `command` and writes what it does to `logFile`.
+ * @param beside a process that runs already and is recorded too; the recording ends when both have ended
+ */
+export function straceCommand(logFile: string, command: readonly string[], beside?: number): string[] {
   return [
-    ..."strace -f --seccomp-bpf -y -x -qq -e raw=read,readv,pread64,fcntl -e signal=none -s".split(" "),
+    "strace",
+    // What is attached to has no filter of its own.
+    ...(beside === undefined ? ["--seccomp-bpf"] : ["-p", String(beside)]),
+    ..."-f -y -x -qq -e raw=read,readv,pread64,fcntl -e signal=none -s".split(" "),
     String(NOTED_BYTES),
     "-o",
     logFile,
@@ -258,8 +264,7 @@ class TraceReader {
     if (name === "fallocate") throw cannotReplay(text);
     const isAt = name.startsWith("pwrite");
     const bytes = name.endsWith("v") || name.endsWith("v2") ? decodeVector(parts[1]!) : decodeBytes(parts[1]!);
-    if (open.append) throw cannotReplay(text);
-    const offset = isAt ? Number(parts[3]) : open.offset;
+    const offset = open.append ? "end" : isAt ? Number(parts[3]) : open.offset;
     this.calls.push({ began, call: "write", handle, offset, bytes: bytes.subarray(0, value), sizeBytes: value });
     if (!isAt) open.offset += value;
   }
