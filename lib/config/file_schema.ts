@@ -93,7 +93,9 @@ const job = z.strictObject({
     .describe("Name on the target, from {path} {job} {device} {host} {date}"),
   rules: rules.prefault({}).describe("Which files are taken"),
   finder: finder.prefault({}).describe("How the source is listed"),
-  movers: count(1, 64).prefault(4).describe("How many files of this job move at once"),
+  movers: count(1, 64).prefault(4).describe(
+    "How many files of this job move at once; up to eight small ones (256 KiB) in the place of each",
+  ),
   after: z.enum(["keep", "delete"]).prefault("keep").describe("What becomes of the source's copy after delivery"),
   grace: duration().prefault("0s").describe("How long after delivery the source's copy is deleted"),
   delete_proof: z.enum(["size", "checksum", "accepted"]).prefault("size")

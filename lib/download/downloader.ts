@@ -2,7 +2,15 @@
  * The downloader: SOURCE → SPOOL. Takes found files in order, reserves room, lets the driver append to a partial, proves
  * and publishes it in the spool, and only then says `spooled`.
  */
-import { asDriverError, Bell, type DeviceAccess, DriverError, SharedLimit, type Turn } from "../driver/mod.ts";
+import {
+  asDriverError,
+  Bell,
+  type DeviceAccess,
+  DriverError,
+  MoverPlaces,
+  SharedLimit,
+  type Turn,
+} from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
 import { isNoSpace, type Reservation, type Spool, SpoolError, statSpoolFile } from "../spool/mod.ts";
 import {
@@ -40,6 +48,8 @@ export interface DownloaderOptions {
 
 /** Rows of the queue that are read at once. */
 const PAGE = 64;
+/** Files at once whose bytes are there and whose fsync, rename or commit is under way: these are shared. */
+const UNDER_WAY_MAX = 128;
 /** How long the station rests when the disk is full, milliseconds. */
 const NO_SPACE_PAUSE_MS = 5000;
 
@@ -50,12 +60,14 @@ export class Downloader {
   #queue: QueuedFile[] = [];
   readonly #underWay = new Set<Promise<void>>();
   readonly #claimed = new Set<number>();
+  readonly #places: MoverPlaces;
   readonly #limit: SharedLimit;
   #sourceId: number | undefined;
   #waitsForRoom = false;
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
+    this.#places = new MoverPlaces(options.movers);
     this.#limit = new SharedLimit(options.bytesPerSecond);
   }
 
@@ -95,8 +107,8 @@ export class Downloader {
   async run(signal: AbortSignal): Promise<void> {
     const { source, job } = this.#options;
     while (!signal.aborted) {
-      const file = this.#underWay.size < this.#options.movers ? this.#next() : undefined;
-      if (file === undefined) {
+      const file = this.#next();
+      if (file === undefined || !this.#hasPlace(file)) {
         await this.#bell.wait(signal);
         continue;
       }
@@ -108,7 +120,7 @@ export class Downloader {
       }
       // While we waited for the turn the queue may have changed.
       const current = this.#next();
-      if (current === undefined || (current.breaks > 0) !== (file.breaks > 0)) {
+      if (current === undefined || (current.breaks > 0) !== (file.breaks > 0) || !this.#hasPlace(current)) {
         turn.end();
         continue;
       }
@@ -130,6 +142,10 @@ export class Downloader {
       this.#underWay.add(moving);
     }
     await Promise.allSettled(this.#underWay);
+  }
+
+  #hasPlace(file: QueuedFile): boolean {
+    return this.#underWay.size < UNDER_WAY_MAX && this.#places.hasPlace(file.fingerprint.sizeBytes);
   }
 
   /** The head of the queue. Rows are read in pages; {@linkcode Downloader.wake} has them read again. */
@@ -199,6 +215,7 @@ export class Downloader {
   async #move(file: QueuedFile, turn: Turn, reservation: Reservation, signal: AbortSignal): Promise<void> {
     const { job, events, spool, deviceDir } = this.#options;
     const outcome: FetchOutcome = { heldBytes: 0, resentBytes: 0 };
+    const leave = this.#places.take(file.fingerprint.sizeBytes);
     try {
       const facts = await fetchToSpool(file, turn, {
         ...this.#options,
@@ -206,6 +223,11 @@ export class Downloader {
         outcome,
         limit: this.#limit,
         reservation,
+        onMoved: () => {
+          turn.end();
+          leave();
+          this.#bell.ring();
+        },
       });
       reservation.end(facts.sizeBytes);
       events.emit({
@@ -229,6 +251,7 @@ export class Downloader {
       }
     } finally {
       turn.end();
+      leave();
     }
   }
 

@@ -427,10 +427,23 @@ Deno.test("Downloader.run() takes the files in the order that was asked for", as
 
 Deno.test("Downloader.run() never has more calls under way than movers and the device allow", async () => {
   await using bed = new Bed({ download: { movers: 3 } });
-  for (let n = 0; n < 30; n++) bed.source.put(`f${n}`, someBytes(100_000, n + 1));
+  for (let n = 0; n < 12; n++) bed.source.put(`f${n}`, someBytes(300_000, n + 1));
   await bed.list();
   bed.start({ upload: false });
   await bed.quiet();
   assert.equal(bed.source.activeMost, 3);
-  assert.equal(bed.store.get<{ n: number }>("SELECT count(*) AS n FROM file WHERE state = 'spooled'")!.n, 30);
+  assert.equal(bed.store.get<{ n: number }>("SELECT count(*) AS n FROM file WHERE state = 'spooled'")!.n, 12);
+});
+
+Deno.test("Downloader.run() moves many small files in the place of a large one, and one after another for one mover", async () => {
+  for (const [movers, most] of [[2, 16], [1, 1]] as const) {
+    await using bed = new Bed({ download: { movers } });
+    bed.source.can.callsMax = 64;
+    for (let n = 0; n < 40; n++) bed.source.put(`f${n}`, someBytes(100, n + 1));
+    await bed.list();
+    bed.start({ upload: false });
+    await bed.quiet();
+    assert.equal(bed.source.activeMost, most);
+    assert.equal(bed.store.get<{ n: number }>("SELECT count(*) AS n FROM file WHERE state = 'spooled'")!.n, 40);
+  }
 });

@@ -1,6 +1,13 @@
 /** One download: the partial, the driver's call, the proof, and the order of fsync, rename and commit. */
 import { rename } from "node:fs/promises";
-import { type DownloadParams, DriverError, sameFingerprint, type SharedLimit, type Turn } from "../driver/mod.ts";
+import {
+  type DownloadParams,
+  DriverError,
+  sameFingerprint,
+  type SharedLimit,
+  SMALL_FILE_BYTES,
+  type Turn,
+} from "../driver/mod.ts";
 import type { EventBus } from "../observe/mod.ts";
 import {
   FileHasher,
@@ -34,6 +41,8 @@ export interface FetchContext {
   reservation: Pick<Reservation, "growTo">;
   events: EventBus;
   signal: AbortSignal;
+  /** Called when the device has done its part: what follows is the spool's and the store's work. */
+  onMoved: () => void;
   /** Called when the row says `spooled`, before that is on disk. */
   onSpooled: () => void;
   /** Filled in while the download runs. */
@@ -63,19 +72,21 @@ export async function fetchToSpool(
   spool.deviceDir(deviceDir);
   const partial = spool.partialPath(deviceDir, file.id);
   const resumable = turn.capabilities.resumeDownload === true;
-  const startBytes = preparePartial(partial, resumable ? file.fingerprint.sizeBytes ?? Number.MAX_SAFE_INTEGER : 0);
+  const keepBytes = resumable ? file.fingerprint.sizeBytes ?? Number.MAX_SAFE_INTEGER : 0;
+  const { keptBytes: startBytes, inode } = preparePartial(partial, keepBytes);
   outcome.heldBytes = startBytes;
   if (startBytes < file.syncedBytes) {
     // An earlier partial was longer: after a power cut its length must not be believed of what is written now.
     markSynced(store, file.id, startBytes);
     await store.durable();
   }
-  const before = statSpoolFile(partial);
   const hasher = new FileHasher(partial);
   try {
     const result = await callDriver(file, turn, context, { partial, startBytes, hasher });
+    // A large file keeps its place until it is proven, so that the proofs of many do not pile up.
+    if (result.sizeBytes <= SMALL_FILE_BYTES) context.onMoved();
     const after = statSpoolFile(partial);
-    if (after === undefined || before === undefined || after.inode !== before.inode) {
+    if (after === undefined || after.inode !== inode) {
       throw new DriverError("corrupt", `Spool file of "${file.path}" was replaced while it was fetched`);
     }
     outcome.heldBytes = after.sizeBytes;
@@ -89,7 +100,7 @@ export async function fetchToSpool(
     if (result.checksum?.algorithm === "sha256" && result.checksum.value !== sha256) {
       throw new DriverError("corrupt", `Checksum of "${file.path}" is ${sha256}: expected ${result.checksum.value}`);
     }
-    turn.end();
+    context.onMoved();
     const final = spool.filePath(deviceDir, file.id);
     await publishSpoolFile(partial, final);
     const published = statSpoolFile(final);

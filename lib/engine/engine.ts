@@ -132,6 +132,8 @@ class Engine {
     room.restore();
     this.#onDeviceChange = () => {
       if (room.restore() > 0) pipelines.forEach((pipeline) => pipeline.wake());
+      // What only a device needs that has just gone may leave a full spool.
+      pipelines.forEach((pipeline) => pipeline.noteRoom());
     };
     spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.noteRoom());
     const ended = new AbortController();

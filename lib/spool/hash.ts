@@ -1,8 +1,11 @@
 /** SHA-256 of spool files, computed by the host: the identity that receipts speak of. */
 import { createHash, type Hash } from "node:crypto";
+import { syncTogether } from "./publish.ts";
 
 /** Read at once; between two reads the event loop runs. */
 const CHUNK_BYTES = 1024 * 1024;
+/** Read at once of a small file. */
+const BLOCK_BYTES = 128 * 1024;
 
 /**
  * Hashes a file while it grows: `follow` takes in what is known to be there, `finish` the rest. The bytes are read back
@@ -10,7 +13,7 @@ const CHUNK_BYTES = 1024 * 1024;
  */
 export class FileHasher {
   readonly #path: string;
-  readonly #hash: Hash = createHash("sha256");
+  #hash: Hash | undefined;
   #file: Deno.FsFile | undefined;
   #positionBytes = 0;
   #targetBytes = 0;
@@ -45,6 +48,7 @@ export class FileHasher {
       if (this.#isStale) return await new FileHasher(this.#path).finish(sizeBytes);
       this.#targetBytes = sizeBytes;
       await this.#run();
+      this.#hash ??= createHash("sha256");
       return { sha256: this.#hash.digest("hex"), readBytes: this.#positionBytes };
     } finally {
       this.close();
@@ -60,16 +64,20 @@ export class FileHasher {
   async #run(): Promise<void> {
     if (this.#positionBytes >= this.#targetBytes) return;
     this.#file ??= await Deno.open(this.#path, { read: true });
+    const hash = this.#hash ??= createHash("sha256");
     const buffer = new Uint8Array(Math.min(CHUNK_BYTES, this.#targetBytes - this.#positionBytes));
     while (this.#positionBytes < this.#targetBytes) {
       const want = Math.min(buffer.length, this.#targetBytes - this.#positionBytes);
       const count: number | null = await this.#file.read(buffer.subarray(0, want));
       if (count === null) return;
-      this.#hash.update(buffer.subarray(0, count));
+      hash.update(buffer.subarray(0, count));
       this.#positionBytes += count;
     }
   }
 }
+
+// One for all: a small file is read without a pause, and a buffer for each would be garbage of its size.
+let block: Uint8Array | undefined;
 
 /**
  * Hashes a small file and makes its bytes survive a power cut, with one open.
@@ -78,18 +86,17 @@ export class FileHasher {
 export async function hashAndSync(path: string, sizeBytes: number): Promise<{ sha256: string; readBytes: number }> {
   const file = Deno.openSync(path, { read: true, write: true });
   try {
-    const synced = file.sync();
-    const buffer = new Uint8Array(sizeBytes);
+    const hash = createHash("sha256");
     let readBytes = 0;
-    try {
-      for (let count: number | null = 0; readBytes < sizeBytes && count !== null;) {
-        count = file.readSync(buffer.subarray(readBytes));
-        readBytes += count ?? 0;
-      }
-    } finally {
-      await synced;
+    block ??= new Uint8Array(BLOCK_BYTES);
+    while (readBytes < sizeBytes) {
+      const count = file.readSync(block.subarray(0, Math.min(block.length, sizeBytes - readBytes)));
+      if (count === null) break;
+      hash.update(block.subarray(0, count));
+      readBytes += count;
     }
-    return { sha256: createHash("sha256").update(buffer.subarray(0, readBytes)).digest("hex"), readBytes };
+    await syncTogether(file);
+    return { sha256: hash.digest("hex"), readBytes };
   } finally {
     file.close();
   }

@@ -1,12 +1,30 @@
 /**
  * The order that makes the spool survive a power cut: bytes → fsync → rename → fsync of the directory; only then may a
- * row say `spooled`. fsyncs of one directory that come together share one call.
+ * row say `spooled`. fsyncs that are asked for while others run are done together: one commit of the filesystem's
+ * journal serves them all, and between two of them nobody waits for it.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
-import { rename, unlink } from "node:fs/promises";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync } from "node:fs";
+import { unlink } from "node:fs/promises";
 import { dirname } from "node:path";
+import { Together } from "../driver/mod.ts";
 
-const directorySyncs = new Map<string, { running: Promise<void>; next: Promise<void> | undefined }>();
+/** Fsyncs under way at once: each takes a thread, and more of them gain nothing. */
+const SYNCS_MAX = 32;
+
+const fileSyncs = new Together<Deno.FsFile>(
+  (files) => Promise.allSettled(files.map((file) => file.sync())),
+  SYNCS_MAX,
+);
+
+const directorySyncs = new Together<string>((dirs) => {
+  const syncs = new Map([...new Set(dirs)].map((dir) => [dir, fsyncDirectory(dir)]));
+  return Promise.allSettled(dirs.map((dir) => syncs.get(dir)));
+}, Infinity);
+
+/** Makes a small file's bytes survive a power cut, together with others. */
+export function syncTogether(file: Deno.FsFile): Promise<void> {
+  return fileSyncs.add(file);
+}
 
 /** Makes a file's bytes survive a power cut. */
 export async function syncFile(path: string): Promise<void> {
@@ -18,24 +36,9 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-/**
- * Makes the names in `dir` survive a power cut. A call that comes while one runs shares the next one: the running
- * one may have begun before its rename.
- */
+/** Makes the names in `dir` survive a power cut. */
 export function syncDirectory(dir: string): Promise<void> {
-  const entry = directorySyncs.get(dir);
-  if (entry === undefined) {
-    const running = fsyncDirectory(dir).finally(() => {
-      if (directorySyncs.get(dir)?.next === undefined) directorySyncs.delete(dir);
-    });
-    directorySyncs.set(dir, { running, next: undefined });
-    return running;
-  }
-  entry.next ??= entry.running.catch(() => {}).then(() => {
-    directorySyncs.delete(dir);
-    return syncDirectory(dir);
-  });
-  return entry.next;
+  return directorySyncs.add(dir);
 }
 
 async function fsyncDirectory(dir: string): Promise<void> {
@@ -75,7 +78,7 @@ export function syncDirectoryNow(dir: string): void {
 
 /** Turns a synced partial into a spool file whose name survives a power cut. */
 export async function publishSpoolFile(partial: string, final: string): Promise<void> {
-  await rename(partial, final);
+  renameSync(partial, final);
   await syncDirectory(dirname(final));
 }
 

@@ -96,13 +96,13 @@ Deno.test("reserve() leaves the minimum of free disk alone, what is reserved cou
 Deno.test("preparePartial() makes a file that only we may read, and cuts an old one to what is kept", async () => {
   await inDir((dir) => {
     const path = join(dir, "1.part");
-    assert.equal(preparePartial(path, 50), 0);
+    assert.equal(preparePartial(path, 50).keptBytes, 0);
     assert.equal(Deno.statSync(path).mode! & 0o777, 0o600);
     Deno.writeFileSync(path, new Uint8Array(100));
-    assert.equal(preparePartial(path, 1000), 100);
-    assert.equal(preparePartial(path, 60), 60);
+    assert.equal(preparePartial(path, 1000).keptBytes, 100);
+    assert.equal(preparePartial(path, 60).keptBytes, 60);
     assert.equal(Deno.statSync(path).size, 60);
-    assert.equal(preparePartial(path, 0), 0);
+    assert.equal(preparePartial(path, 0).keptBytes, 0);
   });
 });
 

@@ -18,10 +18,11 @@ const MIGRATIONS: readonly string[] = [journey, givenUp];
 const BUSY_MS = 5000;
 
 /**
- * How long a transaction stays open for others to share its fsync, milliseconds. With small files several downloads and
- * uploads end in this time; alone, a file is delayed by a few of them.
+ * A transaction stays open for others to share its fsync until no change came for `quiet`, and at most for `most`,
+ * milliseconds. A commit writes every page that was touched, for one change as for fifty: with small files fifty share
+ * it; alone, a file is hardly delayed.
  */
-const LINGER_MS = 2;
+const LINGER_MS = { quiet: 2, most: 10 };
 
 /** How to open a store. */
 export interface StoreOptions {
@@ -39,6 +40,8 @@ export class Store {
   readonly #lock: Deno.FsFile | undefined;
   readonly #statements = new Map<string, StatementSync>();
   #open = false;
+  /** Changes so far. */
+  #changes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
@@ -100,10 +103,11 @@ export class Store {
   /** Runs `change` now, whole or not at all; it is on disk when {@linkcode Store.durable} resolves. */
   write<T>(change: () => T): T {
     this.#begin();
-    this.#guard(() => this.#db.exec("SAVEPOINT change"));
+    this.#guard(() => this.#statement("SAVEPOINT change").run());
+    this.#changes++;
     try {
       const result = change();
-      this.#db.exec("RELEASE change");
+      this.#statement("RELEASE change").run();
       return result;
     } catch (error) {
       this.#rollbackTo(error);
@@ -132,7 +136,7 @@ export class Store {
     }
     this.#open = false;
     try {
-      this.#db.exec("COMMIT");
+      this.#statement("COMMIT").run();
     } catch (error) {
       try {
         this.#db.exec("ROLLBACK");
@@ -173,9 +177,17 @@ export class Store {
 
   #begin(): void {
     if (this.#open) return;
-    this.#guard(() => this.#db.exec("BEGIN IMMEDIATE"));
+    this.#guard(() => this.#statement("BEGIN IMMEDIATE").run());
     this.#open = true;
-    this.#timer = setTimeout(() => this.#flushQuietly(), LINGER_MS);
+    this.#linger(performance.now() + LINGER_MS.most);
+  }
+
+  #linger(endMs: number): void {
+    const changes = this.#changes;
+    this.#timer = setTimeout(() => {
+      if (this.#changes === changes || performance.now() >= endMs) this.#flushQuietly();
+      else this.#linger(endMs);
+    }, LINGER_MS.quiet);
   }
 
   #flushQuietly(): void {

@@ -7,6 +7,7 @@ import {
   Bell,
   type DeviceAccess,
   DriverError,
+  MoverPlaces,
   type Receipt,
   SharedLimit,
   type Turn,
@@ -46,7 +47,7 @@ export interface UploaderOptions {
   host: string;
   events: EventBus;
   log: Log;
-  /** Called when a file has left the spool. */
+  /** Called after a receipt: the file has left the spool, or may leave it now for the sake of others. */
   onReleased: () => void;
   /** Called when a file must be fetched again. */
   onRefetch?: () => void;
@@ -54,6 +55,8 @@ export interface UploaderOptions {
 
 /** Rows of the queue that are read at once. */
 const PAGE = 64;
+/** Deliveries at once, those included whose receipt is being committed. */
+const UNDER_WAY_MAX = 128;
 
 /** The upload station of one job and one of its targets. */
 export class Uploader {
@@ -62,10 +65,12 @@ export class Uploader {
   #queue: QueuedDelivery[] = [];
   readonly #underWay = new Set<Promise<void>>();
   readonly #claimed = new Set<number>();
+  readonly #places: MoverPlaces;
   readonly #limit: SharedLimit;
 
   constructor(options: UploaderOptions) {
     this.#options = options;
+    this.#places = new MoverPlaces(options.movers);
     this.#limit = new SharedLimit(options.bytesPerSecond);
   }
 
@@ -83,8 +88,8 @@ export class Uploader {
   async run(signal: AbortSignal): Promise<void> {
     const { device, job } = this.#options;
     while (!signal.aborted) {
-      const delivery = this.#underWay.size < this.#options.movers ? this.#next() : undefined;
-      if (delivery === undefined) {
+      const delivery = this.#next();
+      if (delivery === undefined || !this.#hasPlace(delivery)) {
         await this.#bell.wait(signal);
         continue;
       }
@@ -95,7 +100,7 @@ export class Uploader {
         break;
       }
       const current = this.#next();
-      if (current === undefined || (current.breaks > 0) !== (delivery.breaks > 0)) {
+      if (current === undefined || (current.breaks > 0) !== (delivery.breaks > 0) || !this.#hasPlace(current)) {
         turn.end();
         continue;
       }
@@ -109,6 +114,10 @@ export class Uploader {
       this.#underWay.add(moving);
     }
     await Promise.allSettled(this.#underWay);
+  }
+
+  #hasPlace(delivery: QueuedDelivery): boolean {
+    return this.#underWay.size < UNDER_WAY_MAX && this.#places.hasPlace(delivery.sizeBytes);
   }
 
   /** The head of the queue. Rows are read in pages; {@linkcode Uploader.wake} has them read again. */
@@ -128,14 +137,17 @@ export class Uploader {
   }
 
   async #move(delivery: QueuedDelivery, turn: Turn, signal: AbortSignal): Promise<void> {
-    const { store, job, target, events, removeAfterMs } = this.#options;
+    const { store, job, target, events, removeAfterMs, onReleased } = this.#options;
     const outcome: UploadOutcome = { doneBytes: 0, resentBytes: 0, started: delivery.started, isSent: false };
     const context: DeliverContext = { ...this.#options, signal, outcome, limit: this.#limit };
+    const leave = this.#places.take(delivery.sizeBytes);
     let receipt: Receipt;
     let isDone = false;
     try {
       receipt = await deliver(delivery, turn, context);
       turn.end();
+      leave();
+      this.#bell.ring();
       isDone = store.write(() => {
         addResent(store, outcome.resentBytes);
         const isLast = markDelivered(store, delivery, receipt, outcome.resentBytes);
@@ -148,8 +160,10 @@ export class Uploader {
       return;
     } finally {
       turn.end();
+      leave();
     }
     if (isDone) await this.#release(delivery);
+    else onReleased();
     events.emit({
       event: "delivered",
       job: job.name,

@@ -348,9 +348,11 @@ Deno.test("Uploader.run() goes on to the second target when the first one is dea
   bed.targets[0]!.script = () => {
     throw new DriverError("unavailable", "Dead");
   };
+  const before = bed.releases;
   bed.start();
   await bed.until(() => bed.told("delivered").length === 2);
   await bed.stop();
+  assert.equal(bed.releases, before + 2, "a full spool may let go now what only the dead target needs");
   assert.equal(bed.targets[1]!.text("b"), "bytes of b");
   assert.equal(bed.delivery("a", "nas")["state"], "waiting");
   assert.equal(bed.file("a")["state"], "spooled", "the dead target still needs it");

@@ -36,7 +36,7 @@ import { Root } from "./root.ts";
 import { entryFrom, walk } from "./walk.ts";
 
 /** Calls at once: while one waits for the disk's fsync the others copy. */
-const CALLS_MAX = 8;
+const CALLS_MAX = 32;
 
 export class LocalDriver implements Driver {
   readonly #directories = new DirectorySync();

@@ -50,6 +50,8 @@ export class Bed implements AsyncDisposable {
   readonly deviceDir: number;
   /** Times that the downloader asked for another listing. */
   relists = 0;
+  /** Times that an uploader said that there may be room in the spool. */
+  releases = 0;
   readonly #options: BedOptions;
   #abort = new AbortController();
   #running: Promise<unknown> | undefined;
@@ -101,7 +103,10 @@ export class Bed implements AsyncDisposable {
           onConflict: "rename",
           onUncertain: "hold",
           host: "pi",
-          onReleased: () => this.wake(),
+          onReleased: () => {
+            this.releases++;
+            this.wake();
+          },
           ...options.upload,
         }),
       );
