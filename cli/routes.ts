@@ -35,6 +35,7 @@ const sync = buildCommand<SyncFlags, [], Context>({
       progress: { kind: "boolean", optional: true, brief: "Live lines on a terminal" },
       verbose: flag("Tell more"),
       quiet: flag("Tell only of trouble"),
+      rebuildState: flag("Make a damaged state store anew from what source and targets hold"),
     },
     aliases: { c: "config", n: "dryRun", j: "job", v: "verbose", q: "quiet" },
   },
@@ -45,12 +46,17 @@ or SIGTERM, which lose nothing; the next run goes on where this one stopped.
 
 Exit codes: 0 all is delivered, 1 failed, 2 wrong usage, 3 wrong configuration, 4 something is parked or uncertain,
 5 a device was away and work is left, 6 access denied, 7 state store locked or damaged, 8 a plugin failed,
-130 or 143 stopped by a signal.`,
+130 or 143 stopped by a signal.
+
+A damaged state store ends the run with 7. With --rebuild-state it is moved aside, and a new one is made: the spool is
+taken over, what the sources hold is fetched again, and each target is asked whether it has a file before that is sent.
+What a target that cannot be asked may have is uncertain: look there, then filesync retry or filesync forget.`,
     [
       ["sync", "run until stopped, with ./config.json"],
       ["sync --once", "move what is there, then end"],
       ["sync --dry-run --job logs", "show what the job would move"],
       ["sync --once --json", "events for a program"],
+      ["sync --rebuild-state", "go on after the state store was damaged"],
     ],
   ),
 });

@@ -27,6 +27,7 @@ export interface Flags {
   progress?: boolean;
   verbose?: boolean;
   quiet?: boolean;
+  rebuildState?: boolean;
 }
 
 export async function run(context: Context, flags: Flags): Promise<number> {
@@ -53,7 +54,8 @@ export async function run(context: Context, flags: Flags): Promise<number> {
   try {
     await startLog(context, config, { json, verbose, quiet });
     if (isDryRun) return await printPlan(context, { config, plugins, jobs, json, signals });
-    return await sync(context, { config, plugins, jobs, once, json, quiet, live, signals });
+    const rebuildState = context.switch(flags.rebuildState, "rebuild-state");
+    return await sync(context, { config, plugins, jobs, once, json, quiet, live, signals, rebuildState });
   } finally {
     await live?.end();
     await closeLog();
@@ -68,12 +70,13 @@ interface Work {
   once: boolean;
   json: boolean;
   quiet: boolean;
+  rebuildState: boolean;
   live: Live | undefined;
   signals: StopSignals;
 }
 
 async function sync(context: Context, work: Work): Promise<number> {
-  const { config, plugins, jobs, once, json, quiet, live, signals } = work;
+  const { config, plugins, jobs, once, json, quiet, live, signals, rebuildState } = work;
   for (const notice of config.notices) logFor("config").warning(notice);
   const events = new EventBus();
   const words = new EventWords();
@@ -105,6 +108,7 @@ async function sync(context: Context, work: Work): Promise<number> {
     plugins,
     signal: signals.signal,
     version: VERSION,
+    rebuildState,
   });
   const exitCode = signals.exitCode ?? summary.exitCode;
   if (!isSummaryTold) events.emit({ event: "summary", ...summary, exitCode });

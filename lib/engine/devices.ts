@@ -77,7 +77,10 @@ export class Devices {
       role,
       client: hosted,
       events,
-      record: (state) => recordDevice(store, row, state),
+      record: (state) => {
+        // A store that turned out to be damaged has told so: this line is not what the run ends with.
+        if (store.fatal === undefined) recordDevice(store, row, state);
+      },
       onChange,
     });
     const device = { gate, hosted, row, reusesNames: plugin.exclusive === true };

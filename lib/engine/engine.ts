@@ -24,6 +24,7 @@ import { Devices } from "./devices.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
 import { exitStatus, type RunFacts } from "./exit_status.ts";
 import { JobPipeline } from "./pipeline.ts";
+import { checkNotLost, rebuildState } from "./rebuild.ts";
 import { reconcile } from "./reconcile.ts";
 import { RoomMaker } from "./room.ts";
 
@@ -38,6 +39,8 @@ export interface SyncOptions {
   /** Aborted: stop, lose nothing, within 3 s. */
   signal: AbortSignal;
   version: string;
+  /** Make a damaged state store anew. @default false */
+  rebuildState?: boolean;
 }
 
 /** How long a single run waits for a retry or an absent device, milliseconds. */
@@ -82,6 +85,8 @@ class Engine {
   readonly #activity = new Bell();
   readonly #counts = { found: 0, downloaded: 0, downloadedBytes: 0, delivered: 0, deliveredBytes: 0, gone: 0 };
   readonly #startedMs = performance.now();
+  /** Aborted when the store turns out to be damaged. */
+  readonly #broken = new AbortController();
   #onDeviceChange = () => {};
 
   constructor(config: Config, options: SyncOptions) {
@@ -91,9 +96,21 @@ class Engine {
   }
 
   async run(): Promise<Summary> {
-    const { events } = this.#options;
     makeDirectory(dirname(this.#config.statePath));
+    if (this.#options.rebuildState === true) await rebuildState(this.#config, logFor("start"));
+    else checkNotLost(this.#config);
     using store = new Store(this.#config.statePath);
+    // Nothing that a damaged store says counts any more: all stops.
+    store.onFatal = () => this.#broken.abort();
+    try {
+      return await this.#run(store);
+    } catch (error) {
+      throw store.fatal ?? error;
+    }
+  }
+
+  async #run(store: Store): Promise<Summary> {
+    const { events } = this.#options;
     const spool = new Spool({
       dir: this.#config.spool.dir,
       quotaBytes: this.#config.spool.quotaBytes,
@@ -118,7 +135,7 @@ class Engine {
     } finally {
       await devices.close();
       stopCounting();
-      await store.durable();
+      if (store.fatal === undefined) await store.durable();
     }
   }
 
@@ -137,7 +154,7 @@ class Engine {
     };
     spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.noteRoom());
     const ended = new AbortController();
-    const stop = AbortSignal.any([signal, ended.signal]);
+    const stop = AbortSignal.any([signal, ended.signal, this.#broken.signal]);
     const control = ControlServer.open(
       store,
       this.#commands({ pipelines, store, spool, signal: stop }),
@@ -159,9 +176,11 @@ class Engine {
       countedMs = performance.now();
       pipelines.forEach((pipeline) => pipeline.wake());
     };
-    const uptime = setInterval(countUptime, UPTIME_MS);
+    const uptime = setInterval(() => unlessBroken(store, countUptime), UPTIME_MS);
     const sweep = setInterval(() => {
-      if (releaseRetries(store, performance.now())) pipelines.forEach((pipeline) => pipeline.wake());
+      if (unlessBroken(store, () => releaseRetries(store, performance.now())) === true) {
+        pipelines.forEach((pipeline) => pipeline.wake());
+      }
     }, RETRY_SWEEP_MS);
     try {
       const running = Promise.all(pipelines.map((pipeline) => pipeline.run(stop)));
@@ -170,12 +189,13 @@ class Engine {
       const facts = this.#facts(pipelines, store);
       ended.abort();
       await running;
+      if (store.fatal !== undefined) throw store.fatal;
       return this.#summarize(facts, pipelines, store);
     } finally {
       clearInterval(sweep);
       clearInterval(uptime);
       ended.abort();
-      countUptime();
+      unlessBroken(store, countUptime);
       await control?.close();
     }
   }
@@ -230,7 +250,7 @@ class Engine {
 
   /** Resolves when nothing moves and nothing will within our patience. */
   async #untilNothingMoves(pipelines: JobPipeline[], store: Store): Promise<void> {
-    const { signal } = this.#options;
+    const signal = AbortSignal.any([this.#options.signal, this.#broken.signal]);
     let quietSinceMs: number | undefined;
     while (!signal.aborted) {
       const nowMs = performance.now();
@@ -340,6 +360,16 @@ function roomFor(pipelines: JobPipeline[], store: Store, spool: Spool): RoomMake
       return pipeline?.sourceId === sourceId && pipeline.sourceGate.isOpen ? pipeline.sourceGate : undefined;
     },
   });
+}
+
+/** Runs what changes the store; the failure of a store that is damaged has been told and ends the run elsewhere. */
+function unlessBroken<T>(store: Store, change: () => T): T | undefined {
+  try {
+    return change();
+  } catch (error) {
+    if (store.fatal === undefined) throw error;
+    return undefined;
+  }
 }
 
 /** Frees what only targets that left the configuration still needed. */

@@ -65,23 +65,13 @@ export class Spool {
     this.quotaBytes = options.quotaBytes;
     this.#minFreeBytes = options.minFreeBytes;
     makeDirectory(this.dir, 0o700);
-    const owner = this.#owner();
+    const owner = spoolOwner(this.dir);
     if (owner !== undefined && owner !== options.storeId) {
       throw new SpoolError("foreign", `Spool "${this.dir}" belongs to another state store`, {
         hint: "Give each state store its own spool.dir, or remove the spool if its store is gone for good",
       });
     }
     if (owner === undefined) this.#claim(options.storeId);
-  }
-
-  /** The store that this spool belongs to. A power cut in an older version may have left the file empty. */
-  #owner(): string | undefined {
-    try {
-      return readFileSync(join(this.dir, STORE_FILE), "utf8").replace(/[\s\0]+/g, "") || undefined;
-    } catch (error) {
-      if ((error as { code?: string }).code !== "ENOENT") throw error;
-      return undefined;
-    }
   }
 
   /** Whole or not at all: half an id would be another store's. */
@@ -191,6 +181,17 @@ export class Spool {
   free(bytes: number): void {
     this.#usedBytes = Math.max(0, this.#usedBytes - bytes);
     this.#onRoom?.();
+  }
+}
+
+/** Identity of the store that the spool in `dir` belongs to; `undefined` when it belongs to none yet. */
+export function spoolOwner(dir: string): string | undefined {
+  try {
+    // A power cut in an older version may have left the file empty.
+    return readFileSync(join(dir, STORE_FILE), "utf8").replace(/[\s\0]+/g, "") || undefined;
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return undefined;
+    throw error;
   }
 }
 

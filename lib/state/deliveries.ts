@@ -22,6 +22,8 @@ export interface QueuedDelivery {
   askedPath: string | undefined;
   /** An upload was begun whose outcome is not known. */
   started: boolean;
+  /** It may have been delivered before the store was rebuilt. */
+  inDoubt: boolean;
   attempts: number;
   breaks: number;
   bestBytes: number;
@@ -45,6 +47,7 @@ interface DeliveryRow {
   spool_ctime_ms: number;
   asked_path: string | null;
   started: number;
+  doubt: number;
   attempts: number;
   breaks: number;
   best_bytes: number;
@@ -54,7 +57,7 @@ interface DeliveryRow {
 /** An older generation of the same path goes first, so that the newest is what remains. */
 const NEXT = `
   SELECT d.*, f.source_id, f.path, f.generation, f.sha256, f.modified_ms, f.found_ms, f.device_dir, f.spool_inode,
-      f.spool_ctime_ms, s.device_id
+      f.spool_ctime_ms, f.doubt, s.device_id
     FROM delivery d JOIN file f ON f.id = d.file_id JOIN source s ON s.id = f.source_id
     WHERE d.target_id = ? AND d.state = 'waiting' AND d.retry_at_ms = 0 AND f.state = 'spooled'
       AND (f.generation = 1 OR NOT EXISTS (
@@ -82,6 +85,7 @@ export function nextDeliveries(store: Store, targetId: number, limit: number): Q
     spoolCtimeMs: row.spool_ctime_ms,
     askedPath: row.asked_path ?? undefined,
     started: row.started === 1,
+    inDoubt: row.doubt === 1,
     attempts: row.attempts,
     breaks: row.breaks,
     bestBytes: row.best_bytes,

@@ -6,8 +6,10 @@ import { dirname } from "node:path";
 export type StateErrorCode =
   /** Another process holds the store. */
   | "locked"
-  /** The database or the spool belongs elsewhere or is damaged. */
+  /** The database is damaged or gone: `sync --rebuild-state` makes a new one. */
   | "damaged"
+  /** It cannot be used, and a new one would not help: its place, its rights, its disk, another program's file. */
+  | "unusable"
   /** The disk is full: the caller pauses and goes on when there is room. */
   | "no_space";
 
@@ -24,6 +26,17 @@ export class StateError extends Error {
   }
 }
 
+/** What to do about a damaged store. */
+export const DAMAGED_HINT =
+  "Restore it from a backup, or have a new one made from what source and targets hold: filesync sync --rebuild-state";
+
+/** The store at `path` is damaged, and how that shows. */
+export function damaged(path: string, how: string, cause?: unknown): StateError {
+  const options = { hint: DAMAGED_HINT, ...(cause === undefined ? {} : { cause }) };
+  return new StateError("damaged", `State store "${path}" is damaged: ${how}`, options);
+}
+
+const SQLITE_READONLY = 8;
 const SQLITE_IOERR = 10;
 const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
@@ -39,6 +52,7 @@ const WORDS: readonly [RegExp, number][] = [
   [/file is not a database/, SQLITE_NOTADB],
   [/unable to open database file/, SQLITE_CANTOPEN],
   [/disk I\/O error/, SQLITE_IOERR],
+  [/attempt to write a readonly database/, SQLITE_READONLY],
 ];
 
 function sqliteCode(error: unknown): number | undefined {
@@ -70,7 +84,7 @@ export function asOpenError(error: unknown, path: string): unknown {
   if (error instanceof StateError || typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) {
     return asStateError(error, path);
   }
-  return new StateError("damaged", `Cannot open the state store "${path}": ${(error as Error).message}`, {
+  return new StateError("unusable", `Cannot open the state store "${path}": ${(error as Error).message}`, {
     hint: "Check that its folder exists and can be written",
     cause: error,
   });
@@ -91,14 +105,14 @@ export function asStateError(error: unknown, path: string): unknown {
       });
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return new StateError("damaged", `State store "${path}" is damaged: ${words}`, {
-        hint: "Restore it from a backup, or move it aside to start anew",
-        cause: error,
-      });
+      return damaged(path, words, error);
+    case SQLITE_READONLY:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-      return new StateError("damaged", `Cannot open or use the state store "${path}": ${words}`, {
-        hint: "Check that its folder exists, can be written, and that the disk is healthy",
+      return new StateError("unusable", `Cannot open or use the state store "${path}": ${words}`, {
+        hint: `Check that it and its folder can be written, and that the disk is healthy: ls -ld "${
+          dirname(path)
+        }" "${path}"`,
         cause: error,
       });
     default:

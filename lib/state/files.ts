@@ -1,5 +1,6 @@
 /** The downloader's side of the store: the queue of found files and what becomes of them. */
 import type { DriverError, Fingerprint } from "../driver/mod.ts";
+import { askFirst } from "./doubt.ts";
 import { fingerprintOfRow } from "./listings.ts";
 import { OPEN_DELIVERY } from "./open_rows.ts";
 import type { Store } from "./store.ts";
@@ -23,6 +24,8 @@ export interface QueuedFile {
   deviceDir: number | undefined;
   /** It had been in the spool and was lost or dropped there. */
   wasSpooled: boolean;
+  /** It may have been delivered before the store was rebuilt. */
+  inDoubt: boolean;
 }
 
 interface FileRow {
@@ -43,6 +46,7 @@ interface FileRow {
   synced_bytes: number;
   device_dir: number | null;
   code: string | null;
+  doubt: number;
 }
 
 function queued(row: FileRow): QueuedFile {
@@ -60,6 +64,7 @@ function queued(row: FileRow): QueuedFile {
     syncedBytes: row.synced_bytes,
     deviceDir: row.device_dir ?? undefined,
     wasSpooled: row.code === "lost",
+    inDoubt: row.doubt === 1,
   };
 }
 
@@ -149,6 +154,7 @@ export function markSpooled(store: Store, file: QueuedFile, facts: SpooledFacts)
       file.jobId,
       file.id,
     );
+    if (file.inDoubt) askFirst(store, file.id);
     finishIfDelivered(store, file.id);
   });
 }

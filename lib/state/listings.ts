@@ -2,6 +2,7 @@
  * The finder's side of the store: a batch of listed entries becomes found files, settling ones, or nothing at all.
  */
 import type { Entry, Fingerprint } from "../driver/mod.ts";
+import { endDoubt, isInDoubt } from "./doubt.ts";
 import { OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
@@ -98,6 +99,8 @@ export class Listing {
   readonly #options: SightOptions;
   /** Ids above this were found by this listing and cannot be missing from it; ids of a job that ended are used again. */
   #lastKnownId: number;
+  /** What is found may have been delivered before the store was rebuilt. */
+  readonly #isInDoubt: boolean;
   /** Files that are not yet settled: the listing has to be repeated for them. */
   settling = 0;
 
@@ -105,6 +108,7 @@ export class Listing {
     this.#store = store;
     this.#options = options;
     prepareTemporaryTables(store);
+    this.#isInDoubt = isInDoubt(store, options.sourceId);
     this.#lastKnownId = store.get<{ id: number }>("SELECT coalesce(max(id), 0) AS id FROM file")!.id;
     store.write(() => store.run("DELETE FROM temp.seen WHERE source_id = ?", options.sourceId));
   }
@@ -174,6 +178,7 @@ export class Listing {
         this.#lastKnownId,
       );
       for (const row of gone) this.#abandon(row.device, row.id);
+      if (this.#isInDoubt && this.settling === 0) endDoubt(store, sourceId);
       return gone.filter((row) => row.state === "gone").map((row) => row.path);
     });
   }
@@ -259,8 +264,8 @@ export class Listing {
     }
     const { id } = store.get<{ id: number }>(
       `INSERT INTO file (source_id, job_id, path, generation, latest, size_bytes, modified_ms, precision_ms, etag,
-           checksum_algorithm, checksum_value, state, code, reason, found_ms, changed_ms)
-         VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+           checksum_algorithm, checksum_value, state, code, reason, found_ms, changed_ms, doubt)
+         VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
       sourceId,
       jobId,
       entry.path,
@@ -274,6 +279,7 @@ export class Listing {
       ...stateOf(entry),
       nowMs,
       nowMs,
+      this.#isInDoubt ? 1 : 0,
     )!;
     this.#lastKnownId = Math.min(this.#lastKnownId, id - 1);
     return foundFile(id, entry, generation);

@@ -5,12 +5,14 @@
  */
 export * from "./admin.ts";
 export * from "./deliveries.ts";
+export * from "./doubt.ts";
 export * from "./ending.ts";
 export * from "./errors.ts";
 export * from "./files.ts";
 export * from "./history.ts";
 export * from "./listings.ts";
 export * from "./manifest.ts";
+export * from "./rebuild.ts";
 export * from "./recovery.ts";
 export * from "./registry.ts";
 export * from "./removals.ts";

@@ -70,7 +70,7 @@ export function registerSource(store: Store, jobId: number, deviceId: string): n
   if (known !== undefined) return known.id;
   return store.write(() =>
     store.get<{ id: number }>(
-      "INSERT INTO source (job_id, device_id) VALUES (?, ?) RETURNING id",
+      "INSERT INTO source (job_id, device_id, doubt) SELECT id, ?2, doubt FROM job WHERE id = ?1 RETURNING id",
       jobId,
       deviceId,
     )!.id

@@ -7,12 +7,10 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { dirname } from "node:path";
 import { mkdirSync } from "node:fs";
-import journey from "./migrations/001_journey.sql" with { type: "text" };
-import givenUp from "./migrations/002_given_up.sql" with { type: "text" };
-import { asOpenError, asStateError, StateError } from "./errors.ts";
-
-/** Index + 1 is the schema version that the migration makes. */
-const MIGRATIONS: readonly string[] = [journey, givenUp];
+import { asOpenError, asStateError, damaged, StateError } from "./errors.ts";
+import { migrate, SCHEMA, versionOf } from "./migrate.ts";
+import { placeNewStore } from "./new_store.ts";
+import { checkFiles, checkIsFile } from "./soundness.ts";
 
 /** How long a reader waits for a writer of another process, milliseconds. */
 const BUSY_MS = 5000;
@@ -44,10 +42,13 @@ export class Store {
   #changes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #fatal: StateError | undefined;
+  /** Called once, when the store turns out to be damaged or unusable: nothing that it says counts from then on. */
+  onFatal: ((error: StateError) => void) | undefined;
 
   /**
    * Opens the store, makes it where it does not exist, and brings its schema up to date.
-   * @throws {StateError} `locked` naming the other process, or `damaged`
+   * @throws {StateError} `locked` naming the other process, `damaged`, or `unusable`
    */
   constructor(path: string, options: StoreOptions = {}) {
     this.path = path;
@@ -58,16 +59,23 @@ export class Store {
       if (!readOnly) {
         mkdirSync(dirname(path), { recursive: true });
         lock = takeLock(`${path}.lock`, path);
-      }
+        if (!checkFiles(path)) placeNewStore(path);
+      } else checkIsFile(path);
       db = new DatabaseSync(path, { readOnly });
       this.#lock = lock;
       this.#db = db;
       this.#prepareDatabase(readOnly);
+      if (lock !== undefined) noteOwner(lock, this.meta("store_id"));
     } catch (error) {
       db?.close();
       lock?.close();
       throw asOpenError(error, path);
     }
+  }
+
+  /** Why the store cannot be worked with any more; `undefined` while it can. */
+  get fatal(): StateError | undefined {
+    return this.#fatal;
   }
 
   /** Rows of a query. */
@@ -143,7 +151,7 @@ export class Store {
       } catch {
         // SQLite has rolled back by itself: there is no transaction left to end.
       }
-      const failure = asStateError(error, this.path);
+      const failure = this.#failure(error);
       for (const { reject } of waiting) reject(failure);
       if (waiting.length === 0) throw failure;
       return;
@@ -164,6 +172,9 @@ export class Store {
     if (!this.#db.isOpen) return;
     try {
       this.flush();
+    } catch (error) {
+      // It was told already, and hides nothing that was promised.
+      if (this.#fatal === undefined) throw error;
     } finally {
       this.#statements.clear();
       this.#db.close();
@@ -205,7 +216,7 @@ export class Store {
       // A full disk or an I/O error ended the whole transaction.
       this.#open = false;
       clearTimeout(this.#timer);
-      const failure = asStateError(error, this.path);
+      const failure = this.#failure(error);
       const waiting = this.#waiting;
       this.#waiting = [];
       for (const { reject } of waiting) reject(failure instanceof Error ? failure : cause);
@@ -225,8 +236,18 @@ export class Store {
     try {
       return action();
     } catch (error) {
-      throw asStateError(error, this.path);
+      throw this.#failure(error);
     }
+  }
+
+  #failure(error: unknown): unknown {
+    const failure = asStateError(error, this.path);
+    if (failure instanceof StateError && (failure.code === "damaged" || failure.code === "unusable")) {
+      const isFirst = this.#fatal === undefined;
+      this.#fatal ??= failure;
+      if (isFirst) this.onFatal?.(failure);
+    }
+    return failure;
   }
 
   #prepareDatabase(readOnly: boolean): void {
@@ -236,29 +257,46 @@ export class Store {
       // 8 MiB of cache: bounded whatever the number of known files. Settling files live in a temporary table on disk.
       this.#db.exec("PRAGMA cache_size = -8192; PRAGMA temp_store = FILE; PRAGMA foreign_keys = ON");
     }
-    const version = Number((this.#db.prepare("PRAGMA user_version").get() as Row)["user_version"]);
-    if (version > MIGRATIONS.length) {
-      throw new StateError("damaged", `State store "${this.path}" was made by a newer filesync: schema ${version}`, {
+    checkIdentity(this.#db, this.path);
+    const version = versionOf(this.#db);
+    if (version > SCHEMA) {
+      throw new StateError("unusable", `State store "${this.path}" was made by a newer filesync: schema ${version}`, {
         hint: "Install that version again, or use another state store",
       });
     }
-    if (readOnly && version < MIGRATIONS.length) {
+    if (readOnly && version < SCHEMA) {
       throw new StateError(
-        "damaged",
-        `State store "${this.path}" has schema ${version}: expected ${MIGRATIONS.length}`,
+        "unusable",
+        `State store "${this.path}" has schema ${version}: expected ${SCHEMA}`,
         {
           hint: "Run filesync sync once, which brings it up to date",
         },
       );
     }
-    for (let next = version; next < MIGRATIONS.length; next++) {
-      this.#db.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[next]}; PRAGMA user_version = ${next + 1}; COMMIT`);
-    }
+    migrate(this.#db, version);
+    // Each start begins an empty log, so that what a power cut left in an old one is never taken for damage.
+    if (!readOnly) this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 }
 
+/** Tables that every version of a store has. */
+const OUR_TABLES = ["meta", "job", "target", "source", "file", "delivery"];
+
+/** Never works on another program's database. */
+export function checkIdentity(db: DatabaseSync, path: string): void {
+  const tables = (db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all() as { name: string }[])
+    .map(({ name }) => name);
+  const ours = OUR_TABLES.filter((name) => tables.includes(name)).length;
+  if (ours === OUR_TABLES.length && versionOf(db) > 0) return;
+  // SQLite takes an empty database for a sound one.
+  if (ours > 0 || tables.length === 0) throw damaged(path, "its tables are missing");
+  throw new StateError("unusable", `Cannot use "${path}" as the state store: it is another program's database`, {
+    hint: 'Set "state" in the configuration to a path of its own',
+  });
+}
+
 /** Takes the lock of a store for this process's life. flock ends with the process, however it dies. */
-function takeLock(lockPath: string, storePath: string): Deno.FsFile {
+export function takeLock(lockPath: string, storePath: string): Deno.FsFile {
   const file = Deno.openSync(lockPath, { create: true, read: true, write: true, mode: 0o644 });
   // A `status` that looks at the same moment holds the lock for an instant.
   for (let tries = 0; tries < 10 && !file.tryLockSync(true); tries++) {
@@ -266,8 +304,7 @@ function takeLock(lockPath: string, storePath: string): Deno.FsFile {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
   }
   try {
-    file.truncateSync(0);
-    file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+    noteOwner(file, readLock(lockPath).storeId);
     return file;
   } catch (error) {
     file.close();
@@ -275,11 +312,30 @@ function takeLock(lockPath: string, storePath: string): Deno.FsFile {
   }
 }
 
+/** The lock's first line is for people and for a second process, the second outlives the store: whose place this is. */
+function noteOwner(file: Deno.FsFile, storeId: string | undefined): void {
+  const text = new TextEncoder().encode(`${Deno.pid}\n${storeId === undefined ? "" : `${storeId}\n`}`);
+  file.truncateSync(0);
+  file.seekSync(0, Deno.SeekMode.Start);
+  file.writeSync(text);
+}
+
+/** What the lock of a store says: the last process that held it, and the identity of the store that was here. */
+export function readLock(lockPath: string): { pid?: number; storeId?: string } {
+  const [first = "", second = ""] = Deno.readTextFileSync(lockPath).split("\n");
+  const pid = Number(first.trim());
+  const storeId = second.trim();
+  return {
+    ...(Number.isInteger(pid) && pid > 0 ? { pid } : {}),
+    ...(storeId === "" ? {} : { storeId }),
+  };
+}
+
 function inUse(file: Deno.FsFile, lockPath: string, storePath: string): StateError {
-  const pid = Deno.readTextFileSync(lockPath).trim();
+  const { pid } = readLock(lockPath);
   file.close();
-  return new StateError("locked", `State store "${storePath}" is in use by process ${pid || "unknown"}`, {
-    hint: pid ? `Stop it first: kill ${pid}` : "Stop the other filesync first",
+  return new StateError("locked", `State store "${storePath}" is in use by process ${pid ?? "unknown"}`, {
+    hint: pid !== undefined ? `Stop it first: kill ${pid}` : "Stop the other filesync first",
   });
 }
 
@@ -293,8 +349,7 @@ export function lockHolder(path: string): number | undefined {
   }
   try {
     if (file.tryLockSync(false)) return undefined;
-    const pid = Number(Deno.readTextFileSync(`${path}.lock`).trim());
-    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+    return readLock(`${path}.lock`).pid;
   } finally {
     file.close();
   }

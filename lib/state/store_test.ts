@@ -57,7 +57,7 @@ Deno.test("Store refuses a schema that is newer, and lets go of the file and the
     const db = new DatabaseSync(path);
     db.exec("PRAGMA user_version = 999");
     db.close();
-    assert.throws(() => new Store(path), isState("damaged", /newer filesync/));
+    assert.throws(() => new Store(path), isState("unusable", /newer filesync/));
     assert.equal(lockHolder(path), undefined);
     const open = [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
       try {
@@ -73,11 +73,11 @@ Deno.test("Store refuses a schema that is newer, and lets go of the file and the
 Deno.test("Store calls what is no database, or a damaged one, damaged and says what to do", async () => {
   await inDir((path, dir) => {
     Deno.writeTextFileSync(path, "This is a letter to my aunt and no database. ".repeat(100));
-    assert.throws(() => new Store(path), isState("damaged", /backup/));
+    assert.throws(() => new Store(path), isState("damaged", /backup.*--rebuild-state/));
     Deno.mkdirSync(join(dir, "folder.db"));
-    assert.throws(() => new Store(join(dir, "folder.db")), isState("damaged"));
+    assert.throws(() => new Store(join(dir, "folder.db")), isState("unusable", /is a directory/));
     Deno.writeTextFileSync(join(dir, "file"), "");
-    assert.throws(() => new Store(join(dir, "file", "state.db")), isState("damaged"));
+    assert.throws(() => new Store(join(dir, "file", "state.db")), isState("unusable"));
   });
 });
 
@@ -138,7 +138,7 @@ Deno.test("Store is locked for a second one of the same process, and free after 
 
 Deno.test("Store opened for looking makes nothing where nothing is", async () => {
   await inDir((path, dir) => {
-    assert.throws(() => new Store(path, { readOnly: true }), isState("damaged"));
+    assert.throws(() => new Store(path, { readOnly: true }), isState("unusable"));
     assert.deepEqual([...Deno.readDirSync(dir)], []);
   });
 });

@@ -11,7 +11,14 @@ import {
 } from "../driver/mod.ts";
 import type { EventBus } from "../observe/mod.ts";
 import { hashFile, type Spool, statSpoolFile } from "../spool/mod.ts";
-import { markUploading, priorDelivery, type QueuedDelivery, saveResume, type Store } from "../state/mod.ts";
+import {
+  markUploading,
+  priorDelivery,
+  type QueuedDelivery,
+  salvagedReceipt,
+  saveResume,
+  type Store,
+} from "../state/mod.ts";
 import { targetPath } from "./target_path.ts";
 
 /** What was true when an upload ended, also when it failed. */
@@ -79,7 +86,9 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   await checkSpoolFile(delivery, params.spoolFile);
 
   if (delivery.started) {
-    const receipt = await askWhetherItLanded(delivery, turn, params, context);
+    const names = { job: context.job.name, target: context.target.name };
+    const known = delivery.inDoubt ? salvagedReceipt(store, delivery, names) : undefined;
+    const receipt = known ?? await askWhetherItLanded(delivery, turn, params, context);
     if (receipt !== null) return checkReceipt(receipt, delivery);
   }
   if (!markUploading(store, delivery.id, path)) throw new DriverError("cancelled", "Delivery does not wait any more");
@@ -132,9 +141,12 @@ async function askWhetherItLanded(
 ): Promise<Receipt | null> {
   if (turn.capabilities.confirm === true) return await turn.client.confirm(params, { signal: context.signal });
   if (turn.capabilities.repeatable === true || context.onUncertain === "retry") return null;
+  const why = delivery.inDoubt && delivery.askedPath === undefined
+    ? `"${delivery.path}" may have been delivered before the state store was rebuilt`
+    : `Answer to the upload of "${delivery.path}" was lost`;
   throw new DriverError(
     "uncertain",
-    `Answer to the upload of "${delivery.path}" was lost and the target cannot be asked`,
+    `${why}, and the target cannot be asked`,
     {
       hint: "Look whether the file is there; then run filesync retry or filesync forget",
     },

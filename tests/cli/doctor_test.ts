@@ -255,7 +255,7 @@ Deno.test("doctor ends with 7 on a damaged state store, says how to go on, and c
     assert.equal(code, 7, stdout);
     assert.match(
       stdout,
-      /^problem {2}state store: .*damaged.*\n {9}Restore it from a backup, or move it aside .*: mv /m,
+      /^problem {2}state store: .*damaged.*\n {9}Restore it from a backup, .*: filesync sync --rebuild-state/m,
     );
     assert.deepEqual(await Deno.readFile(path), bytes);
     assert.match(stdout, /^ok {7}logs\.source read: /m);

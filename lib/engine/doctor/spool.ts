@@ -101,6 +101,11 @@ function strangers(dir: string): DoctorFinding[] {
     const count = strangers.length === 1 ? "1 file" : `${strangers.length} files`;
     findings.push(warning(NAME, `${count} in "${dir}" are not filesync's: "${strangers[0]}"`, "Move them elsewhere"));
   }
+  const kept = join(dir, "kept");
+  if (existsSync(kept) && readdirSync(kept).length > 0) {
+    const detail = `"${kept}" holds whole files of a damaged state store, whose names nobody knows`;
+    findings.push(warning(NAME, detail, `Look at them, then remove them: ls -l ${shellWord(kept)}`));
+  }
   const { dev } = statSync(dir);
   const mounted = readdirSync(dir).find((name) => /^\d+$/.test(name) && statSync(join(dir, name)).dev !== dev);
   if (mounted !== undefined) {

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Config } from "../../config/mod.ts";
-import { lockHolder, StateError, Store } from "../../state/mod.ts";
+import { DAMAGED_HINT, lockHolder, StateError, Store } from "../../state/mod.ts";
 import { EXIT } from "../errors.ts";
 import { filesystemOf, type Kind, writeRefusal } from "./filesystems.ts";
 import { type DoctorFinding, ok, problem, shellWord, warning } from "./finding.ts";
@@ -60,7 +60,7 @@ export function lookAtState(machine: Machine, config: Config, thorough = true): 
       look.deviceRows.set(`${row.name}/${row.role}`, row.id);
     }
   } catch (error) {
-    look.findings.push(stateProblem(error, path));
+    look.findings.push(stateProblem(error));
   }
   return look;
 }
@@ -116,20 +116,13 @@ function damage(store: Store, path: string): DoctorFinding | undefined {
   const [first] = store.all<{ quick_check: string }>("PRAGMA quick_check(1)");
   if (first === undefined || first.quick_check === "ok") return undefined;
   const words = first.quick_check.replaceAll("\n", " ").replaceAll("*", "").trim();
-  return problem(NAME, EXIT.state, `"${path}" is damaged: ${words}`, asideRemedy(path));
+  return problem(NAME, EXIT.state, `"${path}" is damaged: ${words}`, DAMAGED_HINT);
 }
 
-function asideRemedy(path: string): string {
-  return `Restore it from a backup, or move it aside to start anew: mv ${shellWord(path)} ${
-    shellWord(`${path}.damaged`)
-  }`;
-}
-
-function stateProblem(error: unknown, path: string): DoctorFinding {
+function stateProblem(error: unknown): DoctorFinding {
   if (!(error instanceof StateError)) throw error;
   // A newer filesync brings an older schema up to date by itself.
   if (/^Run filesync sync once/.test(error.hint ?? "")) return warning(NAME, error.message, error.hint);
   if (error.code === "no_space") return problem(NAME, EXIT.failed, error.message, "Make room: df -h");
-  const isDamaged = /is damaged/.test(error.message);
-  return problem(NAME, EXIT.state, error.message, isDamaged ? asideRemedy(path) : error.hint);
+  return problem(NAME, EXIT.state, error.message, error.hint);
 }

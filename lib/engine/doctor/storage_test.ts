@@ -65,14 +65,17 @@ Deno.test("lookAtState() sees damage in the head of the file and in the middle o
       const { findings, isReadable } = lookAtState(fakeMachine(), config);
       assert.deepEqual([brief(findings), isReadable], [["problem 7"], false], `at ${at}`);
       assert.match(findings[0]!.detail, /damaged/);
-      assert.match(findings[0]!.remedy!, /mv \S+filesync\.db \S+filesync\.db\.damaged$/);
+      assert.match(findings[0]!.remedy!, /backup.*filesync sync --rebuild-state$/);
     }
   });
 });
 
 Deno.test("lookAtState() only warns of a store that the next sync brings up to date", async () => {
   await inDir((_, config) => {
-    new DatabaseSync(config.statePath).close();
+    new Store(config.statePath).close();
+    const older = new DatabaseSync(config.statePath);
+    older.exec("PRAGMA user_version = 1");
+    older.close();
     const { findings } = lookAtState(fakeMachine(), config);
     assert.deepEqual(brief(findings), ["warning"]);
     assert.match(findings[0]!.remedy!, /filesync sync/);
