@@ -6,7 +6,15 @@ import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Config } from "../config/mod.ts";
 import type { Log } from "../observe/mod.ts";
-import { hashFile, readSpool, removeFile, type SpoolFile, spoolOwner, statSpoolFile } from "../spool/mod.ts";
+import {
+  hashFile,
+  makeDirectory,
+  readSpool,
+  removeFile,
+  type SpoolFile,
+  spoolOwner,
+  statSpoolFile,
+} from "../spool/mod.ts";
 import { type AdoptedFile, findDamage, replaceStore, Salvage, takeLock, wasStore } from "../state/mod.ts";
 import { EngineError, EXIT } from "./errors.ts";
 
@@ -16,7 +24,7 @@ const KEPT_DIR = "kept";
 /** Makes the store anew when it is damaged; a sound one stays as it is. */
 export async function rebuildState(config: Config, log: Log): Promise<void> {
   const { statePath } = config;
-  mkdirSync(dirname(statePath), { recursive: true });
+  makeDirectory(dirname(statePath));
   const lock = takeLock(`${statePath}.lock`, statePath);
   try {
     const owner = spoolOwner(config.spool.dir);
