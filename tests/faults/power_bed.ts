@@ -27,9 +27,12 @@ import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
 import { seededBytes } from "./pipeline.ts";
 import { type Chance, EVERYTHING, type InitialFile, type LeftEntry, PowerDisk } from "./power_disk.ts";
 import { faultsLeft, faultsRecovered, type PowerFault, type Wanted } from "./power_judge.ts";
-import { readTrace, straceCommand } from "./power_trace.ts";
+import { type DiskCall, readTrace, straceCommand } from "./power_trace.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+
+/** Handles of a second recording start here. */
+const LATER_HANDLES = 1_000_000;
 
 export interface PowerBedOptions {
   /** "local->ftp": with one FTP server at most, whose power is not cut. */
@@ -48,6 +51,10 @@ export class PowerBed implements AsyncDisposable {
   readonly targets: string[];
   recorded: PowerDisk | undefined;
   calls = 0;
+  /** Fsyncs that failed while it was recorded. */
+  failures = 0;
+  /** How programs ended that faults were injected into. */
+  readonly words: string[] = [];
   readonly #dir: string;
   readonly #config: string;
   readonly #deletes: boolean;
@@ -121,9 +128,27 @@ export class PowerBed implements AsyncDisposable {
     if (code !== 0) throw new Error(`Program ended with ${code}: ${new TextDecoder().decode(stderr)}`);
   }
 
-  /** Runs the real program to its end and records what it does, on a machine whose boot has another name than ours. */
-  async record(): Promise<void> {
+  /**
+   * Runs the real program to its end and records what it does, on a machine whose boot has another name than ours.
+   * @param faults in strace's words; the program may fail by them, and is started once more without
+   */
+  async record(faults: readonly string[] = []): Promise<void> {
     const initial = this.#snapshot();
+    const calls = await this.#trace(faults);
+    if (faults.length > 0) {
+      const began = calls.length;
+      for (const call of await this.#trace([])) calls.push(later(call, began));
+    }
+    this.calls = calls.length;
+    this.failures = calls.filter((call) => call.call === "fsync" && call.failed).length;
+    this.recorded = new PowerDisk(initial, calls, {
+      safe: this.#served === undefined ? [] : [join(this.disk, this.#served)],
+    });
+    await this.#serve();
+    this.#checkReplay(this.recorded.left(calls.length, EVERYTHING));
+  }
+
+  async #trace(faults: readonly string[]): Promise<DiskCall[]> {
     const bootId = join(this.#dir, "boot_id");
     writeFileSync(bootId, "00000000-0000-4000-8000-000000000000\n");
     const log = join(this.#dir, "trace.log");
@@ -131,21 +156,21 @@ export class PowerBed implements AsyncDisposable {
     const inside = ["sh", "-c", 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"', bootId];
     const program = [Deno.execPath(), ...this.#program()];
     const last = ["sh", "-c", '"$@"; code=$?; kill -KILL "$0"; exit "$code"', String(server)];
-    const traced = straceCommand(log, server === undefined ? program : [...last, ...program], server);
+    const traced = straceCommand(log, server === undefined ? program : [...last, ...program], {
+      beside: server,
+      inject: faults,
+    });
     const { code, stderr } = await new Deno.Command("unshare", {
       args: ["--mount", ...inside, ...traced],
       stdout: "null",
     })
       .output();
-    if (code !== 0) throw new Error(`Recorded program ended with ${code}: ${new TextDecoder().decode(stderr)}`);
+    const words = new TextDecoder().decode(stderr);
+    if (code !== 0 && faults.length === 0) throw new Error(`Recorded program ended with ${code}: ${words}`);
+    if (faults.length > 0) this.words.push(`exit code ${code}: ${words}`);
     const calls = await readTrace(log, [this.disk]);
     rmSync(log);
-    this.calls = calls.length;
-    this.recorded = new PowerDisk(initial, calls, {
-      safe: this.#served === undefined ? [] : [join(this.disk, this.#served)],
-    });
-    await this.#serve();
-    this.#checkReplay(this.recorded.left(calls.length, EVERYTHING));
+    return calls;
   }
 
   /** Builds what `chance` leaves after `cut` calls, at the same paths; what is wrong with it as it lies there. */
@@ -257,6 +282,14 @@ export class PowerBed implements AsyncDisposable {
     }
     linkSync(kept.at, path);
   }
+}
+
+/** A call of a second recording, after `began` calls of the first. */
+function later(call: DiskCall, began: number): DiskCall {
+  const moved = { ...call, began: call.began + began };
+  if ("handle" in moved) moved.handle += LATER_HANDLES;
+  if (moved.call === "copy") moved.from += LATER_HANDLES;
+  return moved;
 }
 
 function unhealthy(words: string): PowerFault {

@@ -4,6 +4,8 @@
  *
  * - bytes, and the length that they give a file, are durable when an fsync of that file ended that began after them;
  * - a name (made, moved or removed) is durable when an fsync of its directory ended that began after it;
+ * - what an fsync that failed should have made durable is clean in the machine's memory afterwards: reading shows it, and
+ *   no later fsync writes it;
  * - everything else may be there or not, in any order: a later write without an earlier one, the length without the
  *   bytes (zeros, as delayed allocation leaves them), a removed name without the one that was made before it.
  *
@@ -27,9 +29,9 @@ interface Node {
   names: Map<string, Node>;
 }
 
-/** One change of a node. Durable after `durableAt` calls; never when that is not set. */
+/** One change of a node. Durable after `durableAt` calls; never when that is not set, or when an fsync failed that covered it. */
 type Change =
-  & { at: number; node: Node; durableAt?: number }
+  & { at: number; node: Node; durableAt?: number; isDropped?: boolean }
   & (
     | { kind: "write"; offset: number; bytes: Uint8Array }
     | { kind: "truncate"; sizeBytes: number }
@@ -237,7 +239,11 @@ export class PowerDisk {
       case "fsync": {
         let isNews = false;
         for (const change of this.#handles.get(call.handle)!.changes) {
-          if (change.durableAt !== undefined || change.at >= call.began) continue;
+          if (change.durableAt !== undefined || change.isDropped || change.at >= call.began) continue;
+          if (call.failed) {
+            change.isDropped = true;
+            continue;
+          }
           change.durableAt = at + 1;
           isNews = true;
         }

@@ -29,7 +29,7 @@ const write = (handle: number, offset: number, value: string): Step => ({
   bytes: text(value),
   sizeBytes: value.length,
 });
-const sync = (handle: number): Step => ({ call: "fsync", handle, path: "" });
+const sync = (handle: number, failed = false): Step => ({ call: "fsync", handle, path: "", failed });
 const rename = (from: string, to: string): Step => ({ call: "rename", from, to });
 
 const START = [{ path: "/d" }, { path: "/d/old", bytes: text("old") }];
@@ -112,6 +112,11 @@ Deno.test("PowerDisk brings back a removed name, and loses a file in a directory
     sync(2),
   );
   assert.deepEqual(left(nested, NOTHING_MORE), ["/d/old=old"]);
+});
+
+Deno.test("PowerDisk does not let an fsync make up for one that failed", () => {
+  const calls = program(open(1, "/d/old"), write(1, 0, "A"), sync(1, true), write(1, 1, "B"), sync(1));
+  assert.deepEqual(left(calls, NOTHING_MORE), ["/d/old=oBd"]);
 });
 
 Deno.test("PowerDisk never loses what another machine has taken", () => {

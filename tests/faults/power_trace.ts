@@ -16,7 +16,8 @@ export type DiskCall =
     | { call: "write"; handle: number; offset: number | "end"; bytes: Uint8Array; sizeBytes: number }
     | { call: "copy"; from: number; fromOffset: number; handle: number; offset: number; sizeBytes: number }
     | { call: "truncate"; handle: number; sizeBytes: number }
-    | { call: "fsync"; handle: number; path: string }
+    /** One that failed proves nothing, and what it should have written may never be written by a later one. */
+    | { call: "fsync"; handle: number; path: string; failed: boolean }
     | { call: "rename"; from: string; to: string }
     | { call: "link"; from: string; to: string }
     | { call: "unlink"; path: string }
@@ -28,6 +29,9 @@ export type DiskCall =
 
 /** Bytes of a write that strace notes: a page of SQLite and its frame are whole, of a block of a file the start. */
 const NOTED_BYTES = 8192;
+
+/** Longest result of a call with its error's words and a path, characters. */
+const RESULT_CHARS = 5000;
 
 const TRACED = [
   ..."open openat creat close dup dup2 dup3 fcntl lseek read readv pread64 write writev pwrite64 pwritev pwritev2"
@@ -41,9 +45,14 @@ const TRACED = [
 
 /**
  * argv that runs `command` and writes what it does to `logFile`.
- * @param beside a process that runs already and is recorded too; the recording ends when both have ended
+ * @param options.beside a process that runs already and is recorded too; the recording ends when both have ended
+ * @param options.inject faults in strace's words: "fsync:error=EIO:when=2" is the second of each thread
  */
-export function straceCommand(logFile: string, command: readonly string[], beside?: number): string[] {
+export function straceCommand(
+  logFile: string,
+  command: readonly string[],
+  { beside, inject = [] }: { beside?: number | undefined; inject?: readonly string[] } = {},
+): string[] {
   return [
     "strace",
     // What is attached to has no filter of its own.
@@ -54,6 +63,7 @@ export function straceCommand(logFile: string, command: readonly string[], besid
     logFile,
     "-e",
     `trace=${TRACED.join(",")}`,
+    ...inject.flatMap((fault) => ["-e", `inject=${fault}`]),
     "--",
     ...command,
   ];
@@ -106,18 +116,15 @@ class TraceReader {
 
   #ended(thread: string, text: string, began: number): void {
     const [, name = "", rest = ""] = /^(\w+)\((.*)$/s.exec(text) ?? [];
-    const end = rest.lastIndexOf(") ");
-    const result = /^\)\s+= (0x[0-9a-f]+|-?\d+|\?)/.exec(rest.slice(end));
-    if (name === "" || result === null || result[1] === "?") return;
+    // The last of its kind: what was written may look like one.
+    const from = Math.max(0, rest.length - RESULT_CHARS);
+    const result = [...rest.slice(from).matchAll(/\)\s+= (0x[0-9a-f]+|-?\d+|\?)/g)].at(-1);
+    if (name === "" || result === undefined || result[1] === "?") return;
+    const end = from + result.index;
     const value = Number(result[1]);
     if (name.startsWith("clone") || name.endsWith("fork")) return this.#spawned(thread, rest, value);
     // Most of what a program says goes to pipes, and most of what it opens lies elsewhere.
-    if (value < 0) {
-      if (name === "fsync" || name === "fdatasync") {
-        throw new Error(`Recorded run had a failed ${name}: ${text.slice(0, 200)}`);
-      }
-      return;
-    }
+    if (value < 0 && name !== "fsync" && name !== "fdatasync") return;
     const files = this.#filesOf(thread);
     if (name === "execve") return;
     this.#kept({ name, args: rest.slice(0, end), value, files, began, text });
@@ -254,7 +261,7 @@ class TraceReader {
   #changed(name: string, parts: string[], value: number, open: Description, began: number, text: string): void {
     const { handle, path } = open;
     if (name === "fsync" || name === "fdatasync") {
-      this.calls.push({ began, call: "fsync", handle, path });
+      this.calls.push({ began, call: "fsync", handle, path, failed: value < 0 });
       return;
     }
     if (name === "ftruncate") {
