@@ -62,6 +62,17 @@ export class Stats {
     this.requests.push({ atMs, opcode, seq, session, offset, size, from, path: hasPath ? packet.path : "" });
   }
 
+  data(atMs: number, count: number): void {
+    this.dataBytes += count;
+    this.dataPackets++;
+    this.lastDataMs = atMs;
+  }
+
+  heartbeat({ systemId, componentId }: Address): void {
+    const node = `${systemId}/${componentId}`;
+    this.heartbeats[node] = (this.heartbeats[node] ?? 0) + 1;
+  }
+
   event(atMs: number, name: string, detail = ""): void {
     if (this.events.length < KEPT_MAX) this.events.push({ atMs, name, detail });
   }
