@@ -157,8 +157,8 @@ export class AutopilotCore {
       const { message, payload } = radioStatus(txbuf ?? free);
       const frame = encodeFrame({ version: 2, seq, ...RADIO }, message, payload);
       seq = (seq + 1) & 0xff;
-      this.down.send(frame);
-      // The radio tells both ends.
+      // The radio at each end tells it at once, past what waits for the air.
+      this.#out(frame);
       this.#in(frame);
     });
   }
