@@ -1,6 +1,6 @@
 /** `filesync config check`. */
 import { ConfigError } from "../../lib/config/mod.ts";
-import { storedOnly } from "../../lib/engine/mod.ts";
+import { checkCircles, storedOnly } from "../../lib/engine/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { count } from "../output/format.ts";
@@ -14,9 +14,9 @@ export interface Flags {
 export function run(context: Context, flags: Flags): Promise<number> {
   const json = context.switch(flags.json, "json");
   try {
-    const { config } = readConfig(context, flags.config);
+    const { config, plugins } = readConfig(context, flags.config);
     const { file, jobs, devices } = config;
-    const notices = [...config.notices, ...storedOnly(config)];
+    const notices = [...config.notices, ...checkCircles(config, plugins), ...storedOnly(config)];
     if (json) {
       context.printJson({ schema: 1, valid: true, file, jobs: jobs.length, devices: devices.length, notices });
       return Promise.resolve(0);

@@ -7,6 +7,7 @@ export type Path = readonly (string | number)[];
 
 /** Something wrong, before its line is known. */
 export interface Flaw {
+  /** Of the value. */
   path: Path;
   /** Whether the key or the value is wrong, for the column; the value when absent. */
   at?: "key" | "value";

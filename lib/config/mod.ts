@@ -8,6 +8,7 @@ export { convertLegacy } from "./convert.ts";
 export { configJsonSchema } from "./editor_schema.ts";
 export { ConfigError, type ConfigProblem, didYouMean, formatProblem, nearest } from "./explain.ts";
 export { findConfigFile } from "./find.ts";
+export { locateProblems } from "./parse.ts";
 export type { JsonSchema } from "./json_schema.ts";
 export { loadConfig, type LoadOptions } from "./load.ts";
 export { type Setting, SETTINGS } from "./overrides.ts";

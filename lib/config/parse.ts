@@ -131,6 +131,15 @@ export function problemAt(source: Source, flaw: Flaw): ConfigProblem {
   return problem;
 }
 
+/** Problems that were found later, by their keys, with their places in `file`. */
+export function locateProblems(
+  file: string,
+  problems: { key: string; message: string; hint?: string }[],
+): ConfigProblem[] {
+  const source = readSource(file);
+  return problems.map(({ key, ...words }) => problemAt(source, { ...words, path: parseKey(key) }));
+}
+
 function doubled(file: string, starts: number[], path: Path, offset: number): ConfigProblem {
   return {
     file,

@@ -8,15 +8,16 @@ import type { PluginSet } from "../host/mod.ts";
 import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
 import { makeDirectory, removeFile, Spool } from "../spool/mod.ts";
 import {
-  addGap,
-  addUptime,
+  countUptime,
   finishRetired,
   hasDenied,
   nextRetryMs,
   outstanding,
   releaseRetries,
+  startUptime,
   Store,
 } from "../state/mod.ts";
+import { checkCircles } from "./circles.ts";
 import { type AdminRequest, forget, retry } from "./administer.ts";
 import { type ControlHandler, ControlServer } from "./control.ts";
 import type { DeviceGate } from "./device_gate.ts";
@@ -96,6 +97,7 @@ class Engine {
   }
 
   async run(): Promise<Summary> {
+    for (const notice of checkCircles(this.#config, this.#options.plugins)) logFor("config").warning(notice);
     makeDirectory(dirname(this.#config.statePath));
     if (this.#options.rebuildState === true) await rebuildState(this.#config, logFor("start"));
     else checkNotLost(this.#config);
@@ -167,16 +169,9 @@ class Engine {
       config: this.#config.file,
       jobs: this.#jobs.map((job) => job.name),
     });
-    if (pipelines.some((pipeline) => pipeline.removes)) addGap(store);
-    let countedMs = performance.now();
-    const countUptime = () => {
-      // Only grace periods need it.
-      if (!pipelines.some((pipeline) => pipeline.removes)) return;
-      addUptime(store, performance.now() - countedMs);
-      countedMs = performance.now();
-      pipelines.forEach((pipeline) => pipeline.wake());
-    };
-    const uptime = setInterval(() => unlessBroken(store, countUptime), UPTIME_MS);
+    // Only grace periods need it.
+    if (pipelines.some((pipeline) => pipeline.removes)) startUptime(store);
+    const uptime = setInterval(() => unlessBroken(store, () => countUptime(store)), UPTIME_MS);
     const sweep = setInterval(() => {
       if (unlessBroken(store, () => releaseRetries(store, performance.now())) === true) {
         pipelines.forEach((pipeline) => pipeline.wake());
@@ -195,7 +190,7 @@ class Engine {
       clearInterval(sweep);
       clearInterval(uptime);
       ended.abort();
-      unlessBroken(store, countUptime);
+      unlessBroken(store, () => countUptime(store));
       await control?.close();
     }
   }

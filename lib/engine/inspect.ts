@@ -4,6 +4,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config, DeviceConfig, JobConfig } from "../config/mod.ts";
 import { asDriverError, type Entry, isTemporary, pathProblem, type Role } from "../driver/mod.ts";
+import { checkCircles } from "./circles.ts";
 import { compileRules } from "../finder/rules.ts";
 import { HostedDevice, type PluginSet } from "../host/mod.ts";
 import { logFor, type StatusReport } from "../observe/mod.ts";
@@ -114,6 +115,7 @@ export async function* planSync(
   config: Config,
   options: InspectOptions & { jobs?: string[] },
 ): AsyncGenerator<PlannedFile> {
+  checkCircles(config, options.plugins);
   const store = existsSync(config.statePath) ? new Store(config.statePath, { readOnly: true }) : undefined;
   try {
     for (const job of selectJobs(config, options.jobs)) yield* planJob(job, config.file, store, options);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export * from "./circles.ts";
 export * from "./commands.ts";
 export * from "./engine.ts";
 export * from "./errors.ts";

@@ -98,10 +98,8 @@ class SourceWalk {
         recursive ? { directory, recursive } : { directory },
         (entries) => this.#take(entries, recursive ? undefined : directories),
         { signal: this.#signal },
-      ).catch((error) => {
-        throw ofFolder(directory, error);
-      });
-      ignored += outcome.ignored;
+      ).catch((error) => this.#passOver(directory, error));
+      ignored += outcome?.ignored ?? 0;
     }
     if (source.deviceId !== this.#deviceId) {
       throw new DriverError("unavailable", `Device "${source.name}" was swapped while it was listed`);
@@ -122,6 +120,16 @@ class SourceWalk {
     return { sourceId: this.#sourceId, found: this.#found, settling: this.#listing.settling };
   }
 
+  /** One folder that is closed to us, or that vanished since it was named, does not hold up the others. */
+  async #passOver(directory: string, error: unknown): Promise<undefined> {
+    const failure = ofFolder(directory, error);
+    if (directory === "") throw failure;
+    if (failure.code === "not_found") this.#listing.spare(directory);
+    else if (failure.code === "denied" && failure.details.scope === "file") {
+      await this.#take([{ path: directory, kind: "directory", problem: failure.message }], undefined);
+    } else throw failure;
+  }
+
   async #take(entries: Entry[], directories: string[] | undefined): Promise<void> {
     const { isWanted, store, events, job, onFound, log } = this.#options;
     const wanted: Entry[] = [];
@@ -133,7 +141,8 @@ class SourceWalk {
           continue;
         }
         this.#listing.spare(entry.path);
-        if (isWanted(entry.path, undefined)) {
+        // The rules are about files: any name in it stands for those that nobody can see.
+        if (isWanted(`${entry.path}/\ue000`, undefined)) {
           wanted.push({ ...entry, problem: `Folder cannot be listed: ${problem}` });
         } else {
           log.warning(`Folder "${entry.path}" cannot be listed and is left out: ${problem}`);

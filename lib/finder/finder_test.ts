@@ -36,6 +36,37 @@ Deno.test("listSource() fails as a whole when one folder fails, keeps what it fo
   assert.deepEqual(bed.told("gone"), ["a"]);
 });
 
+Deno.test("listSource() lists all others when one folder is closed to us, and says so of that one", async () => {
+  await using bed = new Bed();
+  bed.source.can = {};
+  for (const path of ["a", "b/c", "b/d/e", "f/g"]) bed.source.put(path, path);
+  await bed.list();
+  bed.source.files.delete("a");
+  bed.source.put("f/new", "new");
+  bed.source.script = ({ method, path }) => {
+    if (method !== "list") return;
+    if (path === "b") throw new DriverError("denied", "Permission denied", { scope: "file" });
+    if (path === "f/g") throw new DriverError("not_found", "No such directory");
+  };
+  await bed.list();
+  assert.deepEqual(bed.told("parked"), ["b"]);
+  assert.match(String(bed.file("b")["reason"]), /^Folder cannot be listed: Permission denied$/);
+  assert.deepEqual(bed.told("gone"), ["a"], "what lies in a folder that cannot be looked into is not missing");
+  assert.equal(bed.file("f/new")["state"], "found");
+  bed.source.script = () => {};
+  await bed.list();
+  assert.deepEqual(bed.told("gone"), ["a", "b"], "open again: nothing is wrong with the folder itself");
+  assert.equal(bed.file("b/d/e")["state"], "found");
+});
+
+Deno.test("listSource() fails when the root itself is closed to us", async () => {
+  await using bed = new Bed();
+  bed.source.script = ({ method }) => {
+    if (method === "list") throw new DriverError("denied", "Permission denied", { scope: "file" });
+  };
+  await assert.rejects(bed.list(), { code: "denied" });
+});
+
 Deno.test("listSource() says that a root that is not there is unavailable, and calls nothing gone", async () => {
   await using bed = new Bed();
   bed.source.put("a", "a");

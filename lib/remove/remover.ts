@@ -10,6 +10,7 @@ import {
   dueRemovals,
   markRemovalRefused,
   markRemoved,
+  nextRemovalMs,
   postponeRemoval,
   type Store,
 } from "../state/mod.ts";
@@ -66,7 +67,8 @@ export class Remover {
     while (!signal.aborted) {
       const due = this.#due(PAGE);
       if (due.length === 0) {
-        await this.#bell.wait(signal);
+        const { store } = this.#options;
+        await this.#bell.wait(signal, this.#sourceId === undefined ? undefined : nextRemovalMs(store, this.#sourceId));
         continue;
       }
       for (const removal of due) {

@@ -82,7 +82,9 @@ type Row = Record<string, string | number | null>;
 
 /** What is known of `path` in the named jobs; one answer for each source that has or had it. */
 export function fileHistories(store: Store, jobIds: number[], path: string): FileHistory[] {
-  const uptimeMs = Number(store.meta("uptime_ms") ?? "0");
+  // A daemon writes its clock down once a minute.
+  const sinceMs = Date.now() - Number(store.meta("uptime_counted_at") ?? Date.now());
+  const uptimeMs = Number(store.meta("uptime_ms") ?? "0") + Math.min(60_000, Math.max(0, sinceMs));
   const sources = store.all<Row>(
     `SELECT s.id, s.device_id, s.listed_ms, j.name AS job,
          (SELECT count(*) FROM file f WHERE f.source_id = s.id AND f.path = ?2) AS generations

@@ -12,27 +12,40 @@ const ENOUGH: Record<DeleteProof, readonly string[]> = {
   accepted: ["checksum", "size", "accepted"],
 };
 
+/** When the store's own clock was last brought up to date, by the monotonic clock; absent: by another process. */
+const countedAt = new WeakMap<Store, number>();
+
 /** The store's own clock, milliseconds: durations over restarts that a wrong date moves by a day at most. */
 export function uptimeMs(store: Store): number {
-  return Number(store.meta("uptime_ms") ?? "0");
+  const counted = countedAt.get(store);
+  const sinceMs = counted === undefined ? 0 : performance.now() - counted;
+  return Math.floor(Number(store.meta("uptime_ms") ?? "0") + sinceMs);
 }
 
 /** Most time between two runs that is believed: a clock may have jumped by years meanwhile, in either direction. */
 const GAP_MS_MAX = 24 * 60 * 60 * 1000;
 
-/** Adds to the store's own clock. */
-export function addUptime(store: Store, ms: number): void {
-  store.write(() => {
-    store.setMeta("uptime_ms", String(uptimeMs(store) + Math.round(ms)));
-    store.setMeta("uptime_counted_at", String(Date.now()));
-  });
-}
-
-/** Adds the time since the last run, as far as the date can be believed: runs from cron are short, their graces long. */
-export function addGap(store: Store): void {
+/**
+ * Starts the store's own clock, with the time since the last run as far as the date can be believed: runs from cron are
+ * short, their graces long.
+ */
+export function startUptime(store: Store): void {
   const counted = store.meta("uptime_counted_at");
   const gapMs = counted === undefined ? 0 : Date.now() - Number(counted);
-  addUptime(store, Math.min(GAP_MS_MAX, Math.max(0, gapMs)));
+  setUptime(store, uptimeMs(store) + Math.min(GAP_MS_MAX, Math.max(0, gapMs)));
+}
+
+/** Writes down how late it is by the store's own clock; does nothing where that was not started. */
+export function countUptime(store: Store): void {
+  if (countedAt.has(store)) setUptime(store, uptimeMs(store));
+}
+
+function setUptime(store: Store, ms: number): void {
+  countedAt.set(store, performance.now());
+  store.write(() => {
+    store.setMeta("uptime_ms", String(ms));
+    store.setMeta("uptime_counted_at", String(Date.now()));
+  });
 }
 
 /** Marks the copy of a file that is done as due after `graceMs`. Call inside `write`. */
@@ -77,6 +90,15 @@ export function dueRemovals(store: Store, sourceId: number, proof: DeleteProof, 
     fingerprint: fingerprintOfRow(row),
     unproven: unprovenTargets(store, row.id, proof),
   }));
+}
+
+/** Milliseconds until the next copy of a source is due; absent: none is. */
+export function nextRemovalMs(store: Store, sourceId: number): number | undefined {
+  const { due } = store.get<{ due: number | null }>(
+    "SELECT min(due_at_ms) AS due FROM file WHERE source_id = ? AND source_copy = 'due'",
+    sourceId,
+  )!;
+  return due === null ? undefined : Math.max(0, due - uptimeMs(store));
 }
 
 function unprovenTargets(store: Store, fileId: number, proof: DeleteProof): string[] {

@@ -89,7 +89,9 @@ export class FtpDriver implements Driver {
           // Servers refuse a directory that is not there with 550, 501 or 450.
           await session.enterRoot();
           if (isDone(await session.control.command(`CWD ${session.path(directory)}`))) throw error;
-          throw new DriverError("not_found", `Directory "${directory}" is not on the server`, { cause: error });
+          throw directory === ""
+            ? new DriverError("not_found", `Directory "${directory}" is not on the server`, { cause: error })
+            : await explainMissing(session, directory, "directory");
         }
       });
     });

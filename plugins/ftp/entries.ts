@@ -70,20 +70,24 @@ async function lookUpInListing(session: Session, path: string): Promise<Found | 
 }
 
 /**
- * Why a file that {@linkcode lookUp} did not find, or that a command refused with 550, cannot be had: the reply alone
+ * Why a name that {@linkcode lookUp} did not find, or that a command refused with 550, cannot be had: the reply alone
  * does not tell a missing file from missing rights, and both from a root that is gone.
  * @throws {DriverError} `unavailable` when the root is gone
  */
-export async function explainMissing(session: Session, path: string): Promise<DriverError> {
+export async function explainMissing(
+  session: Session,
+  path: string,
+  kind: "file" | "directory" = "file",
+): Promise<DriverError> {
   await session.enterRoot();
   const found = await lookUpInListing(session, path);
-  if (found?.kind === "file") {
+  if (found?.kind === kind) {
     return new DriverError("denied", `Server lists "${path}" and does not give it`, {
       scope: "file",
-      hint: "Give the user the right to read the file on the server",
+      hint: `Give the user the right to read the ${kind} on the server`,
     });
   }
-  return new DriverError("not_found", `File "${path}" is not on the server`);
+  return new DriverError("not_found", `${kind === "file" ? "File" : "Directory"} "${path}" is not on the server`);
 }
 
 /** Sends the entries of `directory` to the call, in batches. */

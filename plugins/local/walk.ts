@@ -17,23 +17,37 @@ const BATCH_ENTRIES = 1000;
 export async function walk(root: Root, directory: string, recursive: boolean, call: Call): Promise<void> {
   const before = root.require();
   let batch: Entry[] = [];
-  const pending = [directory];
+  const take = async (entry: Entry): Promise<void> => {
+    batch.push(entry);
+    if (batch.length < BATCH_ENTRIES) return;
+    call.signal.throwIfAborted();
+    await call.entries(batch);
+    batch = [];
+  };
+  const pending: Entry[] = [{ path: directory, kind: "directory" }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    for await (const name of names(root, next, directory)) {
-      const entry = entryOf(root, next === "" ? name.name : `${next}/${name.name}`, name);
-      if (entry === undefined) continue;
-      if (recursive && entry.kind === "directory" && entry.problem === undefined) pending.push(entry.path);
-      batch.push(entry);
-      if (batch.length < BATCH_ENTRIES) continue;
-      call.signal.throwIfAborted();
-      await call.entries(batch);
-      batch = [];
+    const { path } = next;
+    try {
+      for await (const name of names(root, path, directory)) {
+        const entry = entryOf(root, path === "" ? name.name : `${path}/${name.name}`, name);
+        if (entry === undefined) continue;
+        // A directory below is sent when it is read, with what came of that.
+        if (recursive && entry.kind === "directory" && entry.problem === undefined) pending.push(entry);
+        else await take(entry);
+      }
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      next.problem = error.message;
     }
+    if (path !== directory) await take(next);
     call.signal.throwIfAborted();
   }
   if (batch.length > 0) await call.entries(batch);
   root.requireSame(before);
 }
+
+/** A directory below the one that was asked for cannot be read; the others can. */
+class Unreadable extends Error {}
 
 async function* names(root: Root, directory: string, asked: string): AsyncGenerator<Deno.DirEntry> {
   try {
@@ -46,7 +60,13 @@ async function* names(root: Root, directory: string, asked: string): AsyncGenera
     const reason = root.explain(error, wanted, { deniedHint: `chmod u+rx "${root.join(directory)}"` });
     if (!(reason instanceof DriverError) || directory === "") throw reason;
     // A sub-directory that was removed meanwhile holds no names; one that cannot be read does.
-    if (reason.code === "not_found" && directory !== asked) return;
+    if (directory !== asked) {
+      if (reason.code === "not_found") return;
+      if (reason.code === "denied") {
+        throw new Unreadable(`permission denied; let filesync read it, or leave it out: "exclude": ["${directory}/*"]`);
+      }
+      if (isDamage(error)) throw new Unreadable(DAMAGED);
+    }
     if (reason.code !== "denied") throw reason;
     throw new DriverError("failed", reason.message, reason.details);
   }
@@ -64,12 +84,17 @@ function entryOf(root: Root, path: string, found: Deno.DirEntry): Entry | undefi
     return entryFrom(path, Deno.lstatSync(root.join(path)));
   } catch (error) {
     if (isAbsent(error)) return undefined;
-    const code = osCode(error);
-    if (code === "EIO" || code === "EUCLEAN") {
-      return { path, kind: found.isDirectory ? "directory" : "file", problem: "the disk cannot read it" };
-    }
+    const kind = found.isDirectory ? "directory" : "file";
+    if (isDamage(error)) return { path, kind, problem: DAMAGED };
     throw root.explain(error, `Cannot look at "${path}"`);
   }
+}
+
+const DAMAGED = "the disk cannot read it";
+
+function isDamage(error: unknown): boolean {
+  const code = osCode(error);
+  return code === "EIO" || code === "EUCLEAN";
 }
 
 /** The entry of `path`, or `undefined` for what is neither a file nor a directory. */

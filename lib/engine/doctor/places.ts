@@ -42,10 +42,20 @@ export function placeOf(device: DeviceConfig, plugin: Plugin | undefined): Place
   return { space: JSON.stringify([driver, identity]), dir: posix.normalize(absolute).replace(/(?<=.)\/$/, "") };
 }
 
+/** One directory may have two paths: it is mounted twice. */
+function isSameDirectory(a: string, b: string): boolean {
+  try {
+    const [one, other] = [Deno.statSync(a), Deno.statSync(b)];
+    return one.ino !== null && one.ino === other.ino && one.dev === other.dev;
+  } catch {
+    return false;
+  }
+}
+
 /** The path of `inner` below `outer`: `""` when they are one, `undefined` when it is not inside. */
 export function inside(outer: Place, inner: Place): string | undefined {
   if (outer.space !== inner.space) return undefined;
-  if (outer.dir === inner.dir) return "";
+  if (outer.dir === inner.dir || outer.space === HERE && isSameDirectory(outer.dir, inner.dir)) return "";
   const start = outer.dir === "/" ? "/" : `${outer.dir}/`;
   return inner.dir.startsWith(start) ? inner.dir.slice(start.length) : undefined;
 }

@@ -1,0 +1,76 @@
+/** What users have in the field: folders that are closed to them, sources that are their own targets. */
+import assert from "node:assert/strict";
+import { testNeeding } from "../support/needs.ts";
+import { filesync, inTempDir, localJob, shellCommand } from "./support.ts";
+
+const target = (dir: string) => ({ target: { driver: "local", args: { dir } } });
+
+Deno.test("sync refuses files that go round, and loses none of them", async () => {
+  for (
+    const [job, words] of [
+      [{ ...target("./in"), after: "delete" }, /jobs\[0\]\.source: Source and target "local" are the same directory/],
+      [{ ...target("./same"), after: "delete" }, /Source and target "local" are the same directory/],
+      [target("./in/out"), /found again, without end\n {2}Give .* leave it out: "exclude": \["out\/\*"\]/],
+      [{ source: { driver: "local", args: { dir: "." } } }, /The source holds the state store of filesync itself/],
+    ] as const
+  ) {
+    await inTempDir(async (dir) => {
+      await localJob(dir, job);
+      await Deno.symlink("in", `${dir}/same`);
+      await Deno.writeTextFile(`${dir}/in/log`, "precious");
+      for (const args of [["sync", "--once"], ["sync", "--dry-run"], ["config", "check"]]) {
+        const { code, stderr } = await filesync(dir, args);
+        assert.equal(code, 3, `${args.join(" ")}: ${stderr}`);
+        assert.match(stderr, words);
+        assert.match(stderr, /config\.json:\d+:\d+: /);
+      }
+      assert.deepEqual([...Deno.readDirSync(`${dir}/in`)].map(({ name }) => name), ["log"]);
+      assert.equal(await Deno.readTextFile(`${dir}/in/log`), "precious");
+    });
+  }
+});
+
+Deno.test("sync takes a target inside the source that the rules leave out", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir, { ...target("./in/out"), rules: { exclude: ["out/*"] } });
+    await Deno.writeTextFile(`${dir}/in/log`, "x");
+    for (let n = 0; n < 2; n++) assert.equal((await filesync(dir, ["sync", "--once"])).code, 0);
+    assert.deepEqual([...Deno.readDirSync(`${dir}/in/out`)].map(({ name }) => name), ["log"]);
+  });
+});
+
+/** The shell's beginning that makes root obey permissions as everyone does. */
+const UNPRIVILEGED = Deno.uid() === 0 ? "setpriv --bounding-set=-dac_override,-dac_read_search" : "";
+
+testNeeding("setpriv", "a folder that is closed to us holds up no other, and is told with what to do", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir);
+    await Deno.mkdir(`${dir}/in/lost+found`);
+    await Deno.mkdir(`${dir}/in/open/deep`, { recursive: true });
+    await Deno.writeTextFile(`${dir}/in/lost+found/x`, "x");
+    await Deno.writeTextFile(`${dir}/in/a`, "a");
+    await Deno.writeTextFile(`${dir}/in/open/deep/b`, "b");
+    await Deno.chmod(`${dir}/in/lost+found`, 0);
+    const run = async (...args: string[]) => {
+      const { code, stderr } = await shellCommand(dir, `exec ${UNPRIVILEGED} "$@"`, args).output();
+      return { code, stderr: new TextDecoder().decode(stderr) };
+    };
+    const closed = await run("sync", "--once");
+    assert.equal(closed.code, 4, closed.stderr);
+    assert.match(
+      closed.stderr,
+      /Parked "lost\+found": Folder cannot be listed: permission denied; .* "exclude": \["lost\+found\/\*"\]/,
+    );
+    assert.equal(await Deno.readTextFile(`${dir}/out/a`), "a");
+    assert.equal(await Deno.readTextFile(`${dir}/out/open/deep/b`), "b");
+    await Deno.chmod(`${dir}/in/lost+found`, 0o755);
+    const opened = await run("sync", "--once");
+    assert.equal(opened.code, 0, opened.stderr);
+    assert.equal(await Deno.readTextFile(`${dir}/out/lost+found/x`), "x");
+    await Deno.chmod(`${dir}/in/lost+found`, 0);
+    await localJob(dir, { rules: { exclude: ["lost+found/*"] } });
+    const excluded = await run("sync", "--once");
+    assert.equal(excluded.code, 0, excluded.stderr);
+    await Deno.chmod(`${dir}/in/lost+found`, 0o755);
+  });
+});
