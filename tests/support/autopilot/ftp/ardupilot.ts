@@ -2,7 +2,7 @@
  * ArduPilot's FTP server: one worker that takes requests from a short queue, one at a time. A burst is one piece of its
  * work that nothing interrupts; a reply waits for room, and an operation that waits too long loses its session.
  */
-import { ACK, DATA_MAX, ERRORS, FtpPacket, opcodeName } from "../wire/ftp.ts";
+import { ACK, DATA_MAX, ERRORS, FtpPacket, opcodeName, OPCODES } from "../wire/ftp.ts";
 import { ArduPilotSessions, type Session } from "./ardupilot_sessions.ts";
 import { type Answer, workOfArduPilot } from "./ardupilot_work.ts";
 import { type Address, burstCompleteOf, type FtpHost, type FtpServer, setNak } from "./server.ts";
@@ -72,6 +72,11 @@ export class ArduPilotFtp implements FtpServer {
       if (isSame) return this.#send(last.packet.copy(), asker, undefined);
     }
     this.#sessions.closeIdle();
+    if (this.host.traits.allocatesSessions && request.opcode === OPCODES.ResetSessions) {
+      this.#sessions.reset(asker);
+      reply.opcode = ACK;
+      return this.#send(reply, asker, undefined);
+    }
     const found = this.#sessions.of(request, asker);
     if (!("slot" in found)) {
       if (found.answer === "ack") reply.opcode = ACK;
@@ -151,12 +156,21 @@ export class ArduPilotFtp implements FtpServer {
       this.#last = { packet, to };
       this.#whenRoom(session, () => {
         host.send(packet, to);
+        if (!isEnd) this.#last = { packet: movedOn(packet, offset), to };
         if (isEnd || count === burstPackets) this.#next(0);
         else this.#later(gapMs, step);
       });
     };
     step();
   }
+}
+
+/**
+ * After each packet of a burst the worker moves number and offset on in the reply that it remembers, and leaves the data:
+ * who asks with the number of the last packet is given its bytes at the offset behind them.
+ */
+function movedOn(packet: FtpPacket, offset: number): FtpPacket {
+  return Object.assign(packet.copy(), { seq: packet.seq + 1, offset });
 }
 
 function write(reply: FtpPacket, answer: Answer): void {

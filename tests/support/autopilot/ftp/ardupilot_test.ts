@@ -261,3 +261,17 @@ Deno.test("Replies wait for room and for the radio; after 3 s without any the se
   probe.pass(1000);
   assert.ok(probe.core.vehicle.stats.happened("blocked-close"));
 });
+
+Deno.test("Who asks with the number of a burst's last packet is given its bytes at a wrong offset", () => {
+  const probe = ardupilot("ardupilot-4.0");
+  probe.ask("OpenFileRO", { path: LOG });
+  probe.send("BurstReadFile", { size: 100 });
+  probe.pass(500);
+  const last = probe.replies().at(-1)!;
+  assert.equal(last.offset, 9900);
+  const echo = probe.ask("ReadFile", { offset: 5, size: 100, seq: last.seq })!;
+  assert.deepEqual([echo.reqOpcode, echo.opcode, echo.seq], [15, ACK, last.seq + 1]);
+  assert.equal(echo.offset, 10_000);
+  assert.deepEqual(echo.data, last.data);
+  assert.equal(probe.ask("ReadFile", { offset: 5, size: 100, seq: last.seq + 1 })?.offset, 5);
+});

@@ -25,15 +25,17 @@ export function listingPage(directory: DirectoryNode, from: number, traits: Trai
   }
   if (directory.brokenAfter !== undefined) records.push("S");
   const end = traits.doubleNul ? "\0\0" : "\0";
+  // ArduPilot leaves the last byte free.
+  const roomBytes = traits.stack === "ardupilot" ? DATA_MAX - 1 : DATA_MAX;
   let text = "";
   for (let at = from; at < records.length; at++) {
     let record = records[at]! + end;
-    if (record.length > DATA_MAX) {
+    if (record.length > roomBytes) {
       // PX4 cuts a name that no page can hold, ArduPilot leaves it out.
       if (traits.stack === "ardupilot") continue;
       record = records[at]!.slice(0, DATA_MAX - 1) + "\0";
     }
-    if (text.length + record.length > DATA_MAX) break;
+    if (text.length + record.length > roomBytes) break;
     text += record;
   }
   return { records: fromLatin1(text), isPastEnd: from >= records.length };

@@ -9,6 +9,8 @@ import { type Answer, Px4Work } from "./px4_work.ts";
 import { type Address, burstCompleteOf, type FtpHost, type FtpServer } from "./server.ts";
 
 const CACHED_BYTES_MAX = 4;
+/** How often a burst_complete that nobody wrote is not 0. */
+const STRAY = 1 / 8;
 
 interface Stream {
   to: Address;
@@ -103,20 +105,33 @@ export class Px4Ftp implements FtpServer {
   #sendStream(): void {
     const { host } = this;
     let room = host.freeBytes;
+    const stack = this.#stackOfTurn();
     while (this.#stream !== undefined && this.#work.open !== undefined && room >= host.packetBytes) {
       const stream: Stream = this.#stream;
       const isLastOfTurn = room < 2 * host.packetBytes;
-      const packet = this.#nextOf(stream, this.#work.open.sizeBytes, isLastOfTurn);
+      const packet = this.#nextOf(stack, stream, isLastOfTurn);
       room = isLastOfTurn ? 0 : room - host.packetBytes;
+      stack.bytes.set(packet.bytes);
       packet.burstComplete = burstCompleteOf(packet.burstComplete, host);
       this.#reply(packet, stream.to);
     }
   }
 
-  #nextOf(stream: Stream, sizeBytes: number, isLastOfTurn: boolean): FtpPacket {
+  /**
+   * The packet lives on the stack and is never cleared: in a turn each packet has behind its data what the one before
+   * had there, the first has whatever the stack held. burst_complete, where it is not written, as well: mostly 0.
+   */
+  #stackOfTurn(): FtpPacket {
+    const { random } = this.host;
     const packet = new FtpPacket();
-    // The buffer is not cleared: what is not written below is what was there before, burst_complete too.
-    this.host.random.fill(packet.bytes);
+    random.fill(packet.bytes);
+    packet.burstComplete = random.chance(STRAY) ? random.between(1, 2) : 0;
+    return packet;
+  }
+
+  #nextOf(stack: FtpPacket, stream: Stream, isLastOfTurn: boolean): FtpPacket {
+    const { sizeBytes } = this.#work.open!;
+    const packet = stack.copy();
     packet.seq = stream.seq;
     packet.session = 0;
     packet.reqOpcode = OPCODES.BurstReadFile;
