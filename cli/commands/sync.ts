@@ -77,7 +77,11 @@ interface Work {
 
 async function sync(context: Context, work: Work): Promise<number> {
   const { config, plugins, jobs, once, json, quiet, live, signals, rebuildState } = work;
-  for (const notice of config.notices) logFor("config").warning(notice);
+  for (const notice of config.notices) {
+    // The original's files log errors alone, and this is told once.
+    if (config.log.level === "error" && !quiet) context.say(`Notice: ${notice}`, 5);
+    else logFor("config").warning(notice);
+  }
   const events = new EventBus();
   const words = new EventWords();
   const log = logFor("filesync");

@@ -14,6 +14,13 @@ export interface EventLine {
 
 const VERIFIED = { checksum: "checksum verified", size: "size verified", accepted: "accepted", none: "not verified" };
 
+/** What is said of a device that no time mends, by the contract's code. */
+const WHY_CLOSED: Record<string, string> = {
+  denied: "denies access",
+  invalid_config: "refuses its settings",
+  unsupported: "cannot be used so",
+};
+
 /** Puts events into words; remembers how devices were, so that only changes are told. */
 export class EventWords {
   readonly #devices = new Map<string, string>();
@@ -80,7 +87,8 @@ export class EventWords {
         : { level: "info", scope, message: "Device is available again" };
     }
     if (event.available) return { level: "info", scope, message: `Device is held${reason}${hint(event.hint)}` };
-    return { level: "warning", scope, message: `Device is not available${reason}${hint(event.hint)}` };
+    const what = WHY_CLOSED[event.code ?? ""] ?? "is not available";
+    return { level: "warning", scope, message: `Device ${what}${reason}${hint(event.hint)}` };
   }
 }
 

@@ -6,7 +6,7 @@ import { count, formatBytes, formatDuration } from "./format.ts";
 import { table } from "./table.ts";
 
 const WORDS: Record<StatusReport["word"], string> = {
-  ok: "all is delivered",
+  ok: "all that was found is delivered",
   working: "files are on their way",
   waiting: "a device is away",
   attention: "something needs you",
@@ -76,7 +76,7 @@ function deviceLines(devices: DeviceStatus[], nowMs: number): string[] {
   const rows = devices.map((device) => [
     visible(device.name),
     device.role,
-    !device.available ? "away" : device.held ? "held" : "available",
+    stateOf(device),
     since(device.since, nowMs),
     visible(device.reason ?? ""),
   ]);
@@ -84,6 +84,11 @@ function deviceLines(devices: DeviceStatus[], nowMs: number): string[] {
     "",
     ...table([{ title: "DEVICE" }, { title: "ROLE" }, { title: "STATE" }, { title: "FOR" }, { title: "REASON" }], rows),
   ];
+}
+
+function stateOf({ available, held, code }: DeviceStatus): string {
+  if (available) return held ? "held" : "available";
+  return code === "denied" ? "denied" : code === "invalid_config" || code === "unsupported" ? "unusable" : "away";
 }
 
 function parkedLines(report: StatusReport, options: StatusOptions): string[] {

@@ -27,6 +27,13 @@ Deno.test("summaryLines() says what was done and what is to do", () => {
     "2 deliveries made (2 B) in 4.2 s",
   ]);
   assert.deepEqual(summaryLines(NOTHING), ["Nothing to do: all is delivered (looked in 4.2 s)"]);
+  assert.match(
+    summaryLines({ ...NOTHING, exitCode: 5 })[0]!,
+    /^Nothing found: a device is away, see "filesync status"/,
+  );
+  assert.deepEqual(summaryLines({ ...NOTHING, left: 1 }).slice(1), [
+    '1 file is still to be moved: see "filesync status" for what it waits for',
+  ]);
   assert.deepEqual(summaryLines({ ...NOTHING, parked: 1, uncertain: 2, gone: 1, left: 5 }), [
     "Nothing delivered in 4.2 s",
     '1 file is parked: see "filesync status" for the reasons',
@@ -56,7 +63,7 @@ Deno.test("EventWords tells of a device only when it changes", () => {
     }),
     [
       "debug nas: Device is available as target",
-      "warning nas: Device is not available: 530 no. Check user and passwd",
+      "warning nas: Device denies access: 530 no. Check user and passwd",
       "info nas: Device is available again",
       "info nas: Device is held: armed",
     ],

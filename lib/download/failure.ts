@@ -5,6 +5,7 @@ import {
   DENIED_RETRY_MS,
   type DriverError,
   FILE_RETRY,
+  inWords,
   isKilledFromOutside,
   isOfTheDevice,
 } from "../driver/mod.ts";
@@ -52,7 +53,8 @@ export function settleFailure(
 }
 
 function tell(file: QueuedFile, error: DriverError, failure: FileFailure, { job, events, log }: FailurePolicy): void {
-  const label = `Cannot download "${file.path}": ${error.message}`;
+  const wanted = `Cannot download "${file.path}"`;
+  const label = error.message.startsWith(wanted) ? error.message : `${wanted}: ${error.message}`;
   const { hint } = error.details;
   if (failure.state === "gone") {
     log.info(error.code === "changed" ? label : `"${file.path}" is gone from the source`);
@@ -61,7 +63,9 @@ function tell(file: QueuedFile, error: DriverError, failure: FileFailure, { job,
     const told = { reason: error.message, code: error.code, ...(hint === undefined ? {} : { hint }) };
     events.emit({ event: "parked", job: job.name, path: file.path, ...told });
   } else {
-    log.info(`${label}; next try in ${Math.max(0, Math.ceil((failure.retryAtMs - performance.now()) / 1000))} s`);
+    const line = `${label}${hint === undefined ? "" : `. ${hint}`}; next try ${inWords(failure.retryAtMs)}`;
+    if (error.code === "denied") log.warning(line);
+    else log.info(line);
   }
 }
 

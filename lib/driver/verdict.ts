@@ -21,3 +21,9 @@ const OF_THE_DEVICE: readonly ErrorCode[] = [
 export function isOfTheDevice(error: DriverError): boolean {
   return OF_THE_DEVICE.includes(error.code) || (error.code === "denied" && error.details.scope !== "file");
 }
+
+/** When a moment of the monotonic clock comes, for the log: `in 4 s`, `in 55 min`. */
+export function inWords(monotonicMs: number): string {
+  const seconds = Math.max(0, Math.ceil((monotonicMs - performance.now()) / 1000));
+  return seconds < 120 ? `in ${seconds} s` : `in ${Math.round(seconds / 60)} min`;
+}

@@ -3,12 +3,13 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config, DeviceConfig, JobConfig } from "../config/mod.ts";
-import { asDriverError, type Entry, isTemporary, pathProblem, type Role } from "../driver/mod.ts";
+import { asDriverError, type Entry, type ErrorCode, isTemporary, pathProblem, type Role } from "../driver/mod.ts";
 import { checkCircles } from "./circles.ts";
 import { compileRules } from "../finder/rules.ts";
 import { HostedDevice, type PluginSet } from "../host/mod.ts";
 import { logFor, type StatusReport } from "../observe/mod.ts";
 import {
+  deniedCount,
   deviceStatuses,
   jobStatuses,
   lockHolder,
@@ -40,6 +41,9 @@ export interface InspectOptions {
   signal: AbortSignal;
 }
 
+/** Codes of a device that no time mends. */
+const FOR_A_PERSON: readonly ErrorCode[] = ["denied", "invalid_config", "unsupported"];
+
 /** The state of things, without disturbing a daemon that runs. */
 export function readStatus(config: Config): StatusReport {
   const pid = lockHolder(config.statePath);
@@ -56,19 +60,36 @@ export function readStatus(config: Config): StatusReport {
   try {
     using store = new Store(config.statePath, { readOnly: true });
     const jobs = jobStatuses(store);
-    const devices = deviceStatuses(store);
+    const used = new Set(
+      config.jobs.flatMap(({ source, targets }) => [source, ...targets.map(({ device }) => device)]),
+    );
+    const names = new Set([...used].map(({ name }) => name));
+    // Others are of a job that left the configuration, and nobody looks at them any more.
+    const devices = deviceStatuses(store).filter(({ name }) => names.has(name));
     const attention = sum(jobs.flatMap((job) => [job.parked, ...job.targets.flatMap((t) => [t.parked, t.uncertain])]));
     const left = sum(
       jobs.flatMap((job) => [job.found, job.downloading, ...job.targets.flatMap((t) => [t.waiting, t.uploading])]),
     );
-    const isAway = devices.some((device) => !device.available || device.held);
+    const closed = devices.filter((device) => !device.available || device.held);
+    const needsPerson = closed.some(({ code }) => code !== undefined && FOR_A_PERSON.includes(code as ErrorCode));
+    const denied = deniedCount(store);
+    // Nobody knows what is on a source that was never listed.
+    const isUnseen = jobs.some(({ name, lastListing }) =>
+      lastListing === undefined && config.jobs.some((job) => job.name === name)
+    );
     return {
       ...base,
-      word: attention > 0 ? "attention" : left === 0 ? "ok" : isAway ? "waiting" : "working",
+      word: attention + denied > 0 || needsPerson
+        ? "attention"
+        : closed.length > 0 && (left > 0 || isUnseen)
+        ? "waiting"
+        : left > 0
+        ? "working"
+        : "ok",
       jobs,
       devices,
       parked: parkedItems(store),
-      parkedTotal: attention,
+      parkedTotal: attention + denied,
       spool: { dir: config.spool.dir, usedBytes: spooledBytes(store), quotaBytes: config.spool.quotaBytes },
       resentBytes: resentBytes(store),
     };

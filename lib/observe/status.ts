@@ -37,6 +37,8 @@ export interface DeviceStatus {
   role: "source" | "target";
   available: boolean;
   held: boolean;
+  /** Why it cannot be used: a code of the plugin contract. */
+  code?: string;
   reason?: string;
   since: string;
 }
@@ -47,7 +49,8 @@ export interface ParkedItem {
   path: string;
   /** Absent when the file could not be fetched from the source. */
   target?: string;
-  state: "parked" | "uncertain";
+  /** `denied` is tried again every hour, the others when told. */
+  state: "parked" | "uncertain" | "denied";
   reason: string;
   hint?: string;
   attempts: number;
@@ -58,7 +61,10 @@ export interface ParkedItem {
 export interface StatusReport {
   schema: 1;
   time: string;
-  /** `ok`: all is delivered; `working`: files are on their way; `waiting`: a device is away; `attention`: a person is needed. */
+  /**
+   * `ok`: all that was found is delivered; `working`: files are on their way; `waiting`: a device is away;
+   * `attention`: a person is needed.
+   */
   word: "ok" | "working" | "waiting" | "attention";
   state: string;
   /** The daemon's process, absent when none runs. */

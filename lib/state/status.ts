@@ -3,6 +3,10 @@ import type { DeviceStatus, JobStatus, ParkedItem, Tally, TargetStatus } from ".
 import { OPEN_DELIVERY, OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
+/** Waits because a device denies just this one. */
+const DENIED_FILE = `${OPEN_FILE} AND f.state = 'found' AND f.code = 'denied'`;
+const DENIED_DELIVERY = `${OPEN_DELIVERY} AND d.state = 'waiting' AND d.code = 'denied'`;
+
 /** Most parked items that a report lists. */
 const PARKED_MAX = 100;
 
@@ -61,6 +65,7 @@ export function deviceStatuses(store: Store): DeviceStatus[] {
     role: "source" | "target";
     available: number;
     held: number;
+    code: string | null;
     reason: string | null;
     since_ms: number;
   }>("SELECT * FROM device ORDER BY id").map((row) => ({
@@ -68,6 +73,7 @@ export function deviceStatuses(store: Store): DeviceStatus[] {
     role: row.role,
     available: row.available === 1,
     held: row.held === 1,
+    ...(row.code === null ? {} : { code: row.code }),
     ...(row.reason === null ? {} : { reason: row.reason }),
     since: iso(row.since_ms),
   }));
@@ -77,18 +83,25 @@ interface ParkedRow {
   job: string;
   path: string;
   target: string | null;
-  state: "parked" | "uncertain";
+  state: ParkedItem["state"];
   reason: string | null;
   hint: string | null;
   attempts: number;
   changed_ms: number;
 }
 
-/** The newest parked files and deliveries. */
+/** The newest files and deliveries that a person has to look at. */
 export function parkedItems(store: Store): ParkedItem[] {
   return store.all<ParkedRow & Record<string, unknown>>(
     `SELECT j.name AS job, f.path, NULL AS target, f.state, f.reason, f.hint, f.attempts, f.changed_ms
        FROM file f INDEXED BY file_open JOIN job j ON j.id = f.job_id WHERE f.state = 'parked' AND f.${OPEN_FILE}
+     UNION ALL
+     SELECT j.name, f.path, NULL, 'denied', f.reason, f.hint, f.attempts, f.changed_ms
+       FROM file f INDEXED BY file_open JOIN job j ON j.id = f.job_id WHERE f.${DENIED_FILE}
+     UNION ALL
+     SELECT j.name, f.path, t.name, 'denied', d.reason, d.hint, d.attempts, d.changed_ms
+       FROM delivery d INDEXED BY delivery_open JOIN target t ON t.id = d.target_id JOIN file f ON f.id = d.file_id
+         JOIN job j ON j.id = f.job_id WHERE d.${DENIED_DELIVERY} AND t.retired = 0
      UNION ALL
      SELECT j.name, f.path, t.name, d.state, d.reason, d.hint, d.attempts, d.changed_ms
        FROM delivery d INDEXED BY delivery_open JOIN target t ON t.id = d.target_id JOIN file f ON f.id = d.file_id
@@ -130,6 +143,15 @@ export function outstanding(store: Store, jobIds: number[]): Outstanding {
     uncertain: sum(false, "uncertain"),
     left: sum(true, "found", "downloading") + sum(false, "waiting", "uploading"),
   };
+}
+
+/** How many files and deliveries wait because a device denies just them. */
+export function deniedCount(store: Store): number {
+  return store.get<{ count: number }>(
+    `SELECT (SELECT count(*) FROM file f INDEXED BY file_open WHERE f.${DENIED_FILE}) +
+       (SELECT count(*) FROM delivery d INDEXED BY delivery_open JOIN target t ON t.id = d.target_id
+          WHERE d.${DENIED_DELIVERY} AND t.retired = 0) AS count`,
+  )!.count;
 }
 
 /** Whether single files wait because a device denies them, while the device itself can be used. */

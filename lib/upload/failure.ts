@@ -5,6 +5,7 @@ import {
   DENIED_RETRY_MS,
   type DriverError,
   FILE_RETRY,
+  inWords,
   isKilledFromOutside,
   isOfTheDevice,
 } from "../driver/mod.ts";
@@ -77,8 +78,11 @@ function tell(delivery: QueuedDelivery, error: DriverError, failure: DeliveryFai
   } else if (failure.state === "uncertain") {
     events.emit({ event: "uncertain", ...common });
   } else {
-    const waitS = Math.max(0, Math.ceil((failure.retryAtMs - performance.now()) / 1000));
-    log.info(`Cannot deliver "${delivery.path}" to "${target.name}": ${error.message}; next try in ${waitS} s`);
+    const { hint } = error.details;
+    const label = `Cannot deliver "${delivery.path}" to "${target.name}": ${error.message}`;
+    const line = `${label}${hint === undefined ? "" : `. ${hint}`}; next try ${inWords(failure.retryAtMs)}`;
+    if (error.code === "denied") log.warning(line);
+    else log.info(line);
   }
 }
 

@@ -50,6 +50,7 @@ export class FtpDriver implements Driver {
       config,
       loadTls: this.#loadTls,
       memory,
+      makesRoot: params.role === "target",
       stateDir: params.stateDir,
       log: link.log.bind(link),
     };
@@ -79,7 +80,7 @@ export class FtpDriver implements Driver {
   }
 
   async list({ directory }: ListParams, call: Call): Promise<void> {
-    await this.#do(`list "${directory}" on`, call, async (pool) => {
+    await this.#do(directory === "" ? "list" : `list "${directory}" on`, call, async (pool) => {
       checkPath(directory, "not_found", false);
       await pool.use(call.signal, async (session) => {
         try {
@@ -98,7 +99,7 @@ export class FtpDriver implements Driver {
   }
 
   async stat({ path }: { path: string }, call: Call): Promise<Entry> {
-    return await this.#do(`look at "${path}" on`, call, async (pool) => {
+    return await this.#do(path === "" ? "look at" : `look at "${path}" on`, call, async (pool) => {
       checkPath(path, "not_found", false);
       return await pool.use(call.signal, async (session) => {
         if (path === "") {

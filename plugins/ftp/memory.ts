@@ -14,6 +14,8 @@ interface Remembered {
   noStoreRestart?: boolean;
   noAppend?: boolean;
   noSetTime?: boolean;
+  /** The `dir` that was there once. */
+  root?: string;
   connectionsMax?: number;
   refusedMs?: number;
 }
@@ -50,6 +52,17 @@ export class Memory {
   learn(quirk: Quirk): void {
     if (this.#remembered[quirk]) return;
     this.#remembered[quirk] = true;
+    this.#save();
+  }
+
+  /** Whether the root directory was there once. */
+  hasRoot(dir: string): boolean {
+    return this.#remembered.root === dir;
+  }
+
+  learnRoot(dir: string): void {
+    if (this.hasRoot(dir)) return;
+    this.#remembered.root = dir;
     this.#save();
   }
 

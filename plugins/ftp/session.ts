@@ -23,6 +23,8 @@ export interface SessionContext {
   /** OpenSSL, or `null` for Deno's own TLS. */
   loadTls: () => Openssl | null;
   memory: Memory;
+  /** A root that was never there may be made: files are to be put into it. */
+  makesRoot: boolean;
   stateDir: string;
   log: (level: LogLevel, message: string) => void;
 }
@@ -204,10 +206,14 @@ export class Session {
    * @throws {DriverError} `unavailable` when it is not there
    */
   async enterRoot(): Promise<void> {
-    const { dir } = this.context.config;
+    const { config: { dir }, memory, makesRoot } = this.context;
     const target = this.#isRooted ? this.base : dir;
     if (target !== "") {
-      const reply = await this.control.command(`CWD ${target}`);
+      let reply = await this.control.command(`CWD ${target}`);
+      // Once, and below a directory that is there: later a missing root means that a disk is gone.
+      if (!isDone(reply) && makesRoot && !memory.hasRoot(dir) && isDone(await this.control.command(`MKD ${target}`))) {
+        reply = await this.control.command(`CWD ${target}`);
+      }
       if (!isDone(reply)) {
         throw new DriverError("unavailable", `Directory "${dir}" is not there: "${replyText(reply)}"`, {
           hint: 'Make the directory on the server, or correct "dir"',
@@ -216,13 +222,19 @@ export class Session {
     }
     if (this.#isRooted) return;
     const reply = await this.control.command("PWD");
-    // 257 "/name with ""quotes""" comment
-    const quoted = /"((?:[^"]|"")*)"/.exec(replyText(reply))?.[1]?.replaceAll('""', '"');
+    const quoted = quotedName(replyText(reply));
     if (isDone(reply) && quoted?.startsWith("/")) this.base = quoted;
     else if (dir.startsWith("/")) this.base = dir;
     else throw new ReplyError("PWD", reply);
     this.#isRooted = true;
+    if (makesRoot) memory.learnRoot(dir);
   }
+}
+
+/** The name in `257 "/name with ""quotes""" comment`; pure-ftpd does not double the quotes. */
+export function quotedName(text: string): string | undefined {
+  const doubled = /^[^"]*"((?:[^"]|"")*)"(?= |$)/.exec(text)?.[1];
+  return doubled?.replaceAll('""', '"') ?? /"(.*)"/.exec(text)?.[1];
 }
 
 function clientFor({ config, loadTls }: SessionContext, conn: Deno.TcpConn): TlsClient {

@@ -74,3 +74,51 @@ testNeeding("setpriv", "a folder that is closed to us holds up no other, and is 
     await Deno.chmod(`${dir}/in/lost+found`, 0o755);
   });
 });
+
+testNeeding(
+  "setpriv",
+  "status is true of a file and a device that deny access, and of a source that was never seen",
+  async () => {
+    await inTempDir(async (dir) => {
+      await localJob(dir);
+      await Deno.writeTextFile(`${dir}/in/open`, "a");
+      await Deno.writeTextFile(`${dir}/in/closed`, "b");
+      await Deno.chmod(`${dir}/in/closed`, 0);
+      const run = async (...args: string[]) => {
+        const { code, stdout, stderr } = await shellCommand(dir, `exec ${UNPRIVILEGED} "$@"`, args).output();
+        const decoder = new TextDecoder();
+        return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+      };
+      const file = await run("sync", "--once");
+      assert.equal(file.code, 6, file.stderr);
+      assert.match(
+        file.stderr,
+        /warning logs: Cannot download "closed": permission denied\. Allow .*; next try in \d+ min/,
+      );
+      assert.match(file.stderr, /1 file is still to be moved: see "filesync status" for what it waits for/);
+      const ofFile = (await run("status")).stdout;
+      assert.match(ofFile, /^attention: something needs you/);
+      assert.match(ofFile, /Needs you: 1 file\n {2}denied logs: closed\n {4}.*permission denied\n {4}Allow the user/);
+      await Deno.chmod(`${dir}/in`, 0o300);
+      const device = await run("sync", "--once");
+      assert.equal(device.code, 6, device.stderr);
+      assert.match(device.stderr, /Device denies access: Cannot list/);
+      const ofDevice = (await run("status")).stdout;
+      assert.match(ofDevice, /^attention: /);
+      assert.match(ofDevice, /^logs\.source +source +denied /m);
+      await Deno.chmod(`${dir}/in`, 0o755);
+      await Deno.chmod(`${dir}/in/closed`, 0o644);
+    });
+    await inTempDir(async (dir) => {
+      await localJob(dir, { source: { driver: "local", args: { dir: "./stick" } } });
+      const away = await filesync(dir, ["sync", "--once"]);
+      assert.equal(away.code, 5);
+      assert.match(away.stderr, /^Nothing found: a device is away/m);
+      assert.match((await filesync(dir, ["status"])).stdout, /^waiting: a device is away/);
+      await Deno.mkdir(`${dir}/stick`);
+      assert.equal((await filesync(dir, ["sync", "--once"])).code, 0);
+      await Deno.remove(`${dir}/stick`);
+      assert.match((await filesync(dir, ["status"])).stdout, /^ok: all that was found is delivered/);
+    });
+  },
+);

@@ -243,7 +243,7 @@ Deno.test("status tells the journey of each job, devices and the spool", async (
     await filesync(dir, ["sync", "--once"]);
     const { code, stdout } = await filesync(dir, ["status"]);
     assert.equal(code, 0);
-    assert.match(stdout, /^ok: all is delivered/);
+    assert.match(stdout, /^ok: all that was found is delivered/);
     assert.match(stdout, /^logs +source +1 \(5 B\)/m);
     assert.match(stdout, /^ +→ \S+ +1 \(5 B\)/m);
     assert.match(stdout, /^logs\.source +source +available/m);

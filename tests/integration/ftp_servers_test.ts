@@ -83,6 +83,31 @@ for (const kind of FTP_SERVER_KINDS) {
       await rejectsWith("not_found", () => bed.driver.stat({ path: "d/b.ulg" }, directCall()));
     }));
 
+  test("a target's root that was never there is made once, and a source's never", () =>
+    withFtp(kind, async (bed) => {
+      const rooted = { dir: 'camera "one"' };
+      const source = await bed.open(rooted, "source");
+      await rejectsWith("unavailable", () => source.driver.stat({ path: "" }, directCall()));
+      await source.close();
+      const target = await bed.open(rooted, "target");
+      await target.driver.upload(await bed.uploadOf("a/b.ulg", randomBytes(10)), directCall());
+      assert.equal((await bed.read(`${rooted.dir}/a/b.ulg`)).length, 10);
+      assert.equal((await target.driver.stat({ path: "a/b.ulg" }, directCall())).sizeBytes, 10);
+      await Deno.rename(`${bed.root}/${rooted.dir}`, `${bed.root}/gone`);
+      await rejectsWith("unavailable", async () =>
+        await target.driver.upload(await bed.uploadOf("c.ulg", randomBytes(10)), directCall()));
+      assert.deepEqual(
+        [...Deno.readDirSync(bed.root)].map(({ name }) =>
+          name
+        ),
+        ["gone"],
+      );
+      await target.close();
+      const deep = await bed.open({ dir: "not/there" }, "target");
+      await rejectsWith("unavailable", () => deep.driver.stat({ path: "" }, directCall()));
+      await deep.close();
+    }));
+
   test("download() goes on from any offset and compares the overlap", () =>
     withFtp(kind, async (bed) => {
       const bytes = randomBytes(700_001);
