@@ -20,3 +20,4 @@ export { Vehicle } from "./vehicle.ts";
 export { ftpCrc32 } from "./wire/crc.ts";
 export { dataflash } from "./dataflash.ts";
 export { ulog } from "./ulog.ts";
+export { sampleCard, type SampleOptions } from "./samples.ts";

@@ -6,7 +6,7 @@
 import type { OnBytes, Transport } from "./transport.ts";
 
 /** Bytes that wait for a client that does not read; a UART loses the rest. */
-const WAITING_MAX = 256 * 1024;
+const WAITING_MAX = 64 * 1024;
 
 export class SerialTransport implements Transport {
   /** The link that follows the device. */
@@ -15,6 +15,8 @@ export class SerialTransport implements Transport {
   #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #waitingBytes = 0;
   #reading: Promise<void> = Promise.resolve();
+  /** Keeps the device open: socat would end with the first client that closes it. */
+  #keeper: Deno.FsFile | undefined;
   #count = 0;
   #device = "";
 
@@ -67,6 +69,8 @@ export class SerialTransport implements Transport {
     } catch {
       // It has ended by itself.
     }
+    this.#keeper?.close();
+    this.#keeper = undefined;
     await child.status;
     await this.#reading;
     this.#waitingBytes = 0;
@@ -91,6 +95,7 @@ export class SerialTransport implements Transport {
       if (n > 500) throw new Error("socat made no pty within 5 s");
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+    this.#keeper = await Deno.open(device, { write: true });
     // As udev does: the link is there at once and whole.
     const fresh = `${this.dir}/link`;
     await Deno.remove(fresh).catch(() => {});
