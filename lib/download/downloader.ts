@@ -12,7 +12,7 @@ import {
   type Turn,
 } from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
-import { isNoSpace, type Reservation, type Spool, SpoolError, statSpoolFile } from "../spool/mod.ts";
+import { diskTrouble, isNoSpace, type Reservation, type Spool, SpoolError, statSpoolFile } from "../spool/mod.ts";
 import {
   markDownloading,
   nextFiles,
@@ -52,6 +52,7 @@ const PAGE = 64;
 const UNDER_WAY_MAX = 128;
 /** How long the station rests when the disk is full, milliseconds. */
 const NO_SPACE_PAUSE_MS = 5000;
+const FULL = "Disk of the spool is full";
 
 /** The download station of one job. */
 export class Downloader {
@@ -64,6 +65,8 @@ export class Downloader {
   readonly #limit: SharedLimit;
   #sourceId: number | undefined;
   #waitsForRoom = false;
+  /** Why the last write to the spool failed. */
+  #trouble: string | undefined;
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
@@ -180,7 +183,7 @@ export class Downloader {
       }
       this.#queue = this.#queue.filter((other) => other.id !== file.id);
       if (!isQueued) return undefined;
-      if (this.#waitsForRoom) log.info("Spool has room again: downloads go on");
+      if (this.#waitsForRoom && this.#trouble === undefined) log.info("Spool has room again: downloads go on");
       this.#waitsForRoom = false;
       this.#claimed.add(file.id);
       return reservation;
@@ -207,6 +210,14 @@ export class Downloader {
     }
   }
 
+  /** Writing to the spool failed, although there seemed to be room: said once, until a file is in it again. */
+  #noteTrouble(reason: string): void {
+    const words = /no space left/.test(reason) ? FULL : reason;
+    if (this.#trouble !== words) this.#options.log.warning(`${words}: downloads wait, uploads go on`);
+    this.#trouble = words;
+    this.#waitsForRoom = true;
+  }
+
   #noteFull(message: string): void {
     if (!this.#waitsForRoom) this.#options.log.warning(message);
     this.#waitsForRoom = true;
@@ -230,6 +241,10 @@ export class Downloader {
         },
       });
       reservation.end(facts.sizeBytes);
+      if (this.#trouble !== undefined) {
+        this.#options.log.info("Spool can be written again: downloads go on");
+        this.#trouble = undefined;
+      }
       events.emit({
         event: "downloaded",
         job: job.name,
@@ -239,14 +254,12 @@ export class Downloader {
         resumedBytes: facts.resumedBytes,
       });
     } catch (error) {
-      const failure = isFull(error)
-        ? new DriverError("no_space", "Disk of the spool is full", { cause: error })
-        : asDriverError(error);
+      const failure = spoolFailure(error) ?? asDriverError(error);
       turn.end(failure);
       await this.#fail(file, failure, { ...outcome, alone: turn.alone }, signal);
       reservation.end(statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0);
       if (failure.code === "no_space") {
-        this.#noteFull("Disk of the spool is full: downloads wait, uploads go on");
+        this.#noteTrouble(failure.message);
         await new Bell().wait(signal, NO_SPACE_PAUSE_MS);
       }
     } finally {
@@ -279,6 +292,16 @@ export class Downloader {
     const { store, spool, job, events, log, attempts, deviceDir } = this.#options;
     return { store, spool, job, events, log, attemptsMax: attempts, deviceDir };
   }
+}
+
+/** What our own disk did to a download: the file is not at fault, and the station waits. */
+function spoolFailure(error: unknown): DriverError | undefined {
+  if (isFull(error)) return new DriverError("no_space", FULL, { cause: error });
+  if (error instanceof SpoolError && error.code === "unwritable") {
+    return new DriverError("no_space", error.message, { cause: error });
+  }
+  const words = error instanceof DriverError ? undefined : diskTrouble(error);
+  return words === undefined ? undefined : new DriverError("no_space", `Cannot write to the spool: ${words}`);
 }
 
 function isFull(error: unknown): boolean {

@@ -347,6 +347,29 @@ Deno.test("Downloader.run() keeps everything when the disk of the spool is full"
   assert.deepEqual([bed.file("bad")["attempts"], bed.file("bad")["state"]], [0, "found"]);
 });
 
+for (const sizeBytes of [1000, 3_000_000]) {
+  Deno.test(`Downloader.run() fetches ${sizeBytes} bytes anew when their fsync failed, and counts no attempt`, async () => {
+    await using bed = new Bed();
+    bed.source.put("a", someBytes(sizeBytes));
+    await bed.list();
+    const { sync } = Deno.FsFile.prototype;
+    Deno.FsFile.prototype.sync = function () {
+      Deno.FsFile.prototype.sync = sync;
+      return Promise.reject(new Error("Input/output error (os error 5)"));
+    };
+    bed.start({ upload: false });
+    await bed.until(() => bed.downloader.waitsForRoom && bed.file("a")["state"] === "found");
+    await bed.stop();
+    assert.deepEqual([bed.spoolBytes(), bed.spool.usedBytes, bed.file("a")["attempts"]], [0, 0, 0]);
+    assert.match(bed.log.lines.join(), /Cannot keep bytes in the spool: Input\/output error/);
+    bed.start({ upload: false });
+    await bed.list();
+    await bed.until(() => bed.file("a")["state"] === "spooled");
+    assert.equal(bed.file("a")["sha256"], sha256(someBytes(sizeBytes)));
+    await bed.until(() => /Spool can be written again/.test(bed.log.lines.join()));
+  });
+}
+
 Deno.test("Downloader.run() keeps a fetched file when the disk of the store is full at the commit", async () => {
   await using bed = new Bed();
   bed.source.put("a", someBytes(50_000));

@@ -1,5 +1,6 @@
 /** One download: the partial, the driver's call, the proof, and the order of fsync, rename and commit. */
 import { rename } from "node:fs/promises";
+import { dirname } from "node:path";
 import {
   type DownloadParams,
   DriverError,
@@ -19,6 +20,7 @@ import {
   type Spool,
   SpoolError,
   statSpoolFile,
+  syncDirectory,
   syncFile,
 } from "../spool/mod.ts";
 import { addResent, markSpooled, markSynced, type QueuedFile, type SpooledFacts, type Store } from "../state/mod.ts";
@@ -72,9 +74,10 @@ export async function fetchToSpool(
   spool.deviceDir(deviceDir);
   const partial = spool.partialPath(deviceDir, file.id);
   const resumable = turn.capabilities.resumeDownload === true;
-  const keepBytes = resumable ? file.fingerprint.sizeBytes ?? Number.MAX_SAFE_INTEGER : 0;
+  const keepBytes = resumable && spool.believes(partial) ? file.fingerprint.sizeBytes ?? Number.MAX_SAFE_INTEGER : 0;
   const { keptBytes: startBytes, inode } = preparePartial(partial, keepBytes);
   outcome.heldBytes = startBytes;
+  if (startBytes === 0) spool.noteFresh(partial);
   if (startBytes < file.syncedBytes) {
     // An earlier partial was longer: after a power cut its length must not be believed of what is written now.
     markSynced(store, file.id, startBytes);
@@ -129,6 +132,9 @@ export async function fetchToSpool(
     return { ...facts, resumedBytes: startBytes };
   } catch (error) {
     hasher.close();
+    if (error instanceof SpoolError && error.code === "unwritable") {
+      await Promise.all([spool.distrust(partial), spool.distrust(spool.filePath(deviceDir, file.id))]);
+    }
     const held = statSpoolFile(partial);
     if (held !== undefined) outcome.heldBytes = held.sizeBytes;
     if (held?.sizeBytes === 0) await removeFile(partial);
@@ -159,7 +165,10 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   let syncing: Promise<void> | undefined;
   let first = true;
   let hashedBytes = 0;
+  /** The partial's name survives a power cut: else another file, dropped earlier, could come back under it. */
+  let isNamed = false;
   const full = new AbortController();
+  /** Why there is no place for more: the driver is told to stop. */
   let fullError: unknown;
   /** A size that was not known, or not true, must not break the quota. */
   const checkRoom = (doneBytes: number) => {
@@ -196,12 +205,15 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
       const nowMs = performance.now();
       if (syncing === undefined && (done - syncedBytes >= SYNC_BYTES || nowMs - syncedAtMs >= SYNC_INTERVAL_MS)) {
         const held = statSpoolFile(partial)?.sizeBytes ?? 0;
-        syncing = syncFile(partial).then(() => {
+        syncing = syncCheckpoint(partial, isNamed).then(() => {
+          isNamed = true;
           syncedBytes = held;
           syncedAtMs = performance.now();
           markSynced(store, file.id, held);
-        }).catch(() => {
-          // The fsync at the end decides; this one only bounds what a power cut would cost.
+        }).catch((error) => {
+          // An fsync at the end would not make up for it.
+          fullError ??= error;
+          full.abort();
         }).finally(() => syncing = undefined);
       }
     },
@@ -216,6 +228,12 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   if (sizeBytes === undefined) checkRoom(result.sizeBytes);
   if (fullError !== undefined) throw fullError;
   return result;
+}
+
+/** Makes what a partial holds survive a power cut, and its name where that is new. */
+async function syncCheckpoint(partial: string, isNamed: boolean): Promise<void> {
+  await syncFile(partial);
+  if (!isNamed) await syncDirectory(dirname(partial));
 }
 
 function checkResult(

@@ -15,6 +15,7 @@ import {
   outstanding,
   releaseRetries,
   startUptime,
+  StateError,
   Store,
 } from "../state/mod.ts";
 import { checkCircles } from "./circles.ts";
@@ -98,7 +99,7 @@ class Engine {
 
   async run(): Promise<Summary> {
     for (const notice of checkCircles(this.#config, this.#options.plugins)) logFor("config").warning(notice);
-    makeDirectory(dirname(this.#config.statePath));
+    makeStateDirectory(this.#config.statePath);
     if (this.#options.rebuildState === true) await rebuildState(this.#config, logFor("start"));
     else checkNotLost(this.#config);
     using store = new Store(this.#config.statePath);
@@ -364,6 +365,20 @@ function unlessBroken<T>(store: Store, change: () => T): T | undefined {
   } catch (error) {
     if (store.fatal === undefined) throw error;
     return undefined;
+  }
+}
+
+function makeStateDirectory(statePath: string): void {
+  const dir = dirname(statePath);
+  try {
+    makeDirectory(dir);
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    const options = {
+      hint: `Check that it can be written, and that the disk is healthy: ls -ld "${dir}"`,
+      cause: error,
+    };
+    throw new StateError("unusable", `Cannot make the folder of the state store "${dir}": ${words}`, options);
   }
 }
 

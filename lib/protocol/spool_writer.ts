@@ -23,7 +23,11 @@ export class SpoolWriter {
    */
   constructor(spoolFile: string, offsetBytes: number, overlapBytes: number = OVERLAP_BYTES) {
     this.startBytes = Math.max(0, offsetBytes - overlapBytes);
-    this.#file = Deno.openSync(spoolFile, { read: true, write: true });
+    try {
+      this.#file = Deno.openSync(spoolFile, { read: true, write: true });
+    } catch (error) {
+      throw explain(error);
+    }
     try {
       if (this.#file.statSync().size < offsetBytes) {
         throw new DriverError("corrupt", `Spool file is shorter than the offset: ${offsetBytes} bytes`);
@@ -38,7 +42,7 @@ export class SpoolWriter {
       }
     } catch (error) {
       this.#file.close();
-      throw error;
+      throw explain(error);
     }
     this.#positionBytes = this.startBytes;
   }
@@ -51,6 +55,7 @@ export class SpoolWriter {
   /**
    * Takes the next bytes of the source.
    * @throws {DriverError} `corrupt` when the overlap differs from what the spool holds; `no_space` when the disk is full
+   *   or does not take them for another reason
    */
   write(chunk: Uint8Array): void {
     const overlapAt = this.#positionBytes - this.startBytes;
@@ -80,11 +85,7 @@ export class SpoolWriter {
       if (isZero(bytes)) return this.#extend(bytes.length);
       return this.#file.writeSync(bytes);
     } catch (error) {
-      // ENOSPC has no class of its own in Deno.
-      if (error instanceof Error && /os error (28|122)/.test(error.message)) {
-        throw new DriverError("no_space", "Cannot write to the spool: no space left", { cause: error });
-      }
-      throw error;
+      throw explain(error);
     }
   }
 
@@ -102,6 +103,27 @@ export class SpoolWriter {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Linux numbers of what a disk says that does not take bytes now, and the words; Deno has no class for most of them. */
+const DISK_WORDS: Record<string, string> = {
+  1: "operation not permitted",
+  5: "input/output error",
+  6: "the disk is gone",
+  13: "permission denied",
+  19: "the disk is gone",
+  28: "no space left",
+  30: "the filesystem is read-only",
+  122: "no space left",
+};
+
+/** The spool's trouble is not the device's: it is told as `no_space`, so that downloads wait and no file is at fault. */
+function explain(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof DriverError) return error;
+  const words = DISK_WORDS[/\(os error (\d+)\)/.exec(error.message)?.[1] ?? ""];
+  return words === undefined
+    ? error
+    : new DriverError("no_space", `Cannot write to the spool: ${words}`, { cause: error });
 }
 
 /** Fewer zeros than this are written: a hole would save nothing. */

@@ -7,6 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync } from "node:fs";
 import { unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Together } from "../driver/mod.ts";
+import { SpoolError } from "./errors.ts";
 
 /** Fsyncs under way at once: each takes a thread, and more of them gain nothing. */
 const SYNCS_MAX = 32;
@@ -21,16 +22,29 @@ const directorySyncs = new Together<string>((dirs) => {
   return Promise.allSettled(dirs.map((dir) => syncs.get(dir)));
 }, Infinity);
 
-/** Makes a small file's bytes survive a power cut, together with others. */
-export function syncTogether(file: Deno.FsFile): Promise<void> {
-  return fileSyncs.add(file);
+/**
+ * Makes a small file's bytes survive a power cut, together with others.
+ * @throws {SpoolError} `unwritable`, as {@linkcode syncFile}
+ */
+export async function syncTogether(file: Deno.FsFile): Promise<void> {
+  try {
+    await fileSyncs.add(file);
+  } catch (error) {
+    throw notSynced(error);
+  }
 }
 
-/** Makes a file's bytes survive a power cut. */
+/**
+ * Makes a file's bytes survive a power cut.
+ * @throws {SpoolError} `unwritable`: the file is worthless then. The system has dropped what it could not write, shows it
+ *   to readers all the same, and no later fsync writes it
+ */
 export async function syncFile(path: string): Promise<void> {
   const file = await Deno.open(path, { read: true, write: true });
   try {
     await file.sync();
+  } catch (error) {
+    throw notSynced(error);
   } finally {
     file.close();
   }
@@ -39,6 +53,11 @@ export async function syncFile(path: string): Promise<void> {
 /** Makes the names in `dir` survive a power cut. */
 export function syncDirectory(dir: string): Promise<void> {
   return directorySyncs.add(dir);
+}
+
+function notSynced(error: unknown): SpoolError {
+  const words = error instanceof Error ? error.message : String(error);
+  return new SpoolError("unwritable", `Cannot keep bytes in the spool: ${words}`, { cause: error });
 }
 
 async function fsyncDirectory(dir: string): Promise<void> {
@@ -76,10 +95,17 @@ export function syncDirectoryNow(dir: string): void {
   }
 }
 
-/** Turns a synced partial into a spool file whose name survives a power cut. */
+/**
+ * Turns a synced partial into a spool file whose name survives a power cut.
+ * @throws {SpoolError} `unwritable`: nobody knows what the disk has under either name
+ */
 export async function publishSpoolFile(partial: string, final: string): Promise<void> {
   renameSync(partial, final);
-  await syncDirectory(dirname(final));
+  try {
+    await syncDirectory(dirname(final));
+  } catch (error) {
+    throw notSynced(error);
+  }
 }
 
 /** Removes a file that may be gone already. */

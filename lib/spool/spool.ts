@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { SpoolError } from "./errors.ts";
-import { makeDirectory, syncDirectoryNow } from "./publish.ts";
+import { makeDirectory, removeFile, syncDirectoryNow } from "./publish.ts";
 
 /** Where the spool is, and how large it may become. */
 export interface SpoolOptions {
@@ -50,6 +50,7 @@ export class Spool {
   readonly dir: string;
   readonly quotaBytes: number;
   readonly #minFreeBytes: number;
+  readonly #distrusted = new Set<string>();
   /** Devices whose folder has a name that survives a power cut. */
   readonly #syncedDirs = new Set<number>();
   #usedBytes = 0;
@@ -64,14 +65,28 @@ export class Spool {
     this.dir = options.dir;
     this.quotaBytes = options.quotaBytes;
     this.#minFreeBytes = options.minFreeBytes;
-    makeDirectory(this.dir, 0o700);
-    const owner = spoolOwner(this.dir);
+    const owner = this.#attempt(() => {
+      makeDirectory(this.dir, 0o700);
+      return spoolOwner(this.dir);
+    });
     if (owner !== undefined && owner !== options.storeId) {
       throw new SpoolError("foreign", `Spool "${this.dir}" belongs to another state store`, {
         hint: "Give each state store its own spool.dir, or remove the spool if its store is gone for good",
       });
     }
-    if (owner === undefined) this.#claim(options.storeId);
+    if (owner === undefined) this.#attempt(() => this.#claim(options.storeId));
+  }
+
+  #attempt<T>(act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      throw new SpoolError("unwritable", `Cannot use the spool "${this.dir}": ${words}`, {
+        hint: `Check that it can be written, has room, and that its disk is healthy: df -h "${this.dir}"`,
+        cause: error,
+      });
+    }
   }
 
   /** Whole or not at all: half an id would be another store's. */
@@ -166,6 +181,29 @@ export class Spool {
   freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.dir);
     return Number(bavail) * Number(bsize);
+  }
+
+  /**
+   * Drops the file at `path`, whose fsync failed. One that cannot be removed is not believed: {@linkcode Spool.believes}.
+   */
+  async distrust(path: string): Promise<void> {
+    this.#distrusted.add(path);
+    try {
+      await removeFile(path);
+      this.#distrusted.delete(path);
+    } catch {
+      // A disk that failed may be read-only now.
+    }
+  }
+
+  /** Whether what lies at `path` may be continued. */
+  believes(path: string): boolean {
+    return !this.#distrusted.has(path);
+  }
+
+  /** A new file was begun at `path`. */
+  noteFresh(path: string): void {
+    this.#distrusted.delete(path);
   }
 
   /** Drops what was fetched of a file that is not wanted any more. */

@@ -44,6 +44,34 @@ Deno.test("Spool takes a store's id that a power cut has left without its bytes 
   });
 });
 
+Deno.test("Spool tells what is wrong when it cannot be made", async () => {
+  await inDir((dir) => {
+    Deno.writeTextFileSync(join(dir, "file"), "");
+    assert.throws(() => open(join(dir, "file")), (error) => {
+      assert.ok(error instanceof SpoolError && error.code === "unwritable");
+      assert.match(`${error.message} ${error.hint}`, /Cannot use the spool ".*file\/spool": .* df -h/);
+      return true;
+    });
+  });
+});
+
+Deno.test("Spool.distrust() removes what an fsync failed for, and does not believe what cannot be removed", async () => {
+  await inDir(async (dir) => {
+    const spool = open(dir);
+    spool.deviceDir(1);
+    const path = spool.partialPath(1, 7);
+    Deno.writeTextFileSync(path, "half");
+    await spool.distrust(path);
+    assert.deepEqual([statSpoolFile(path), spool.believes(path)], [undefined, true]);
+    // A folder in its place is what cannot be unlinked.
+    Deno.mkdirSync(join(path, "full"), { recursive: true });
+    await spool.distrust(path);
+    assert.equal(spool.believes(path), false);
+    spool.noteFresh(path);
+    assert.equal(spool.believes(path), true);
+  });
+});
+
 Deno.test("reserve() keeps to the quota over success, failure and resume", async () => {
   await inDir((dir) => {
     const spool = open(dir);

@@ -1,4 +1,5 @@
 /** What a failed upload means for its delivery: the code alone decides. */
+import { dirname } from "node:path";
 import {
   backoffMs,
   BREAKS_MAX,
@@ -10,7 +11,7 @@ import {
   isOfTheDevice,
 } from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
-import { hashFile, removeFile, type Spool, statSpoolFile } from "../spool/mod.ts";
+import { hashFile, removeFile, type Spool, statSpoolFile, syncDirectory } from "../spool/mod.ts";
 import {
   addResent,
   type DeliveryFailure,
@@ -139,7 +140,8 @@ export async function repairIfRotten(
   const path = context.spool.filePath(delivery.deviceDir, delivery.fileId);
   const stat = statSpoolFile(path);
   if (stat !== undefined && stat.sizeBytes === delivery.sizeBytes) {
-    const { sha256 } = await hashFile(path, stat.sizeBytes);
+    // A disk that cannot read it is as good as one that reads it wrong.
+    const sha256 = await hashFile(path, stat.sizeBytes).then((hash) => hash.sha256, () => undefined);
     if (sha256 === delivery.sha256) return false;
   }
   await repairSpool(delivery, error, context, signal);
@@ -160,6 +162,8 @@ export async function repairSpool(
   log.warning(`${error.message}: it is fetched again`);
   // The damaged bytes go first: if we die now they are missing, and not taken for a download that was whole.
   await removeFile(path);
+  // Also after a power cut: it would be taken for such a download then.
+  await syncDirectory(dirname(path));
   const isOurs = await recordWhenWritable(store, () => refetchFile(store, delivery.fileId, error.message), {
     signal,
     onFull: ({ message }) => log.warning(`${message}: uploads wait`),

@@ -206,7 +206,11 @@ export class Uploader {
       turn.end(error instanceof SpoolDamage ? undefined : failure);
       try {
         if (error instanceof SpoolDamage) return await repairSpool(delivery, error, this.#options, signal);
-        if (failure.code === "corrupt" && await repairIfRotten(delivery, failure, this.#options, signal)) return;
+        // A spool whose disk cannot be read looks to a driver as any failure does: before it is given up, we look.
+        const isLast = failure.code === "failed" && delivery.attempts + 1 >= this.#options.attempts;
+        if ((failure.code === "corrupt" || isLast) && await repairIfRotten(delivery, failure, this.#options, signal)) {
+          return;
+        }
       } catch (cause) {
         failure = asDriverError(cause);
       }

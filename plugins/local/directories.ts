@@ -1,6 +1,6 @@
 /** Directories of a target: made one by one, fsynced in groups. */
 import { DriverError, parentOf } from "../../lib/driver/mod.ts";
-import { isPresent, NO_DIRECTORY_SYNC, osCode } from "./os_errors.ts";
+import { isAbsent, isPresent, NO_DIRECTORY_SYNC, osCode } from "./os_errors.ts";
 import type { Root } from "./root.ts";
 
 /** Directories whose names are remembered as durable; more are fsynced again. */
@@ -28,6 +28,17 @@ export class DirectorySync {
       syncs.push(this.sync(root.join(parentOf(made))).then(() => this.#remember(made)));
     }
     await Promise.all(syncs);
+  }
+
+  /** Resolves when `directory`, or the nearest one above it that is there, would survive a loss of power as it is now. */
+  async syncWhatIsThere(root: Root, directory: string): Promise<void> {
+    for (let at = directory;; at = parentOf(at)) {
+      try {
+        return await this.sync(root.join(at));
+      } catch (error) {
+        if (at === "" || !isAbsent(error)) throw error;
+      }
+    }
   }
 
   /** These directories were made just now. */

@@ -41,6 +41,8 @@ const CALLS_MAX = 32;
 export class LocalDriver implements Driver {
   readonly #directories = new DirectorySync();
   readonly #uploads = new Queues();
+  /** Final names whose fsync failed. */
+  readonly #unproven = new Set<string>();
   #root: Root | undefined;
   #role: "source" | "target" = "source";
 
@@ -140,14 +142,14 @@ export class LocalDriver implements Driver {
       if (isBehindLink(root, params.path)) return null;
       let path = params.path;
       for (let n = 2;; n++) {
-        const occupant = await occupantOf(root, path, params, call);
+        const occupant = await occupantOf(root, path, params, { call, unproven: this.#unproven });
         if (occupant === "same") {
           // Whoever published it may have ended before it removed the other name.
           removeLeftover(root.join(await temporaryPath(params.path, params.sha256)));
-          await this.#directories.syncNames(root, path);
+          await this.#syncNames(root, path);
           return receipt(path, params);
         }
-        if (occupant === "free" || params.onExisting !== "rename") return null;
+        if (occupant !== "other" || params.onExisting !== "rename") return null;
         path = conflictPath(params.path, n);
       }
     } catch (error) {
@@ -173,6 +175,8 @@ export class LocalDriver implements Driver {
         deniedHint: `Allow the user that runs filesync to write to "${root.join(parentOf(path))}"`,
       });
       if (!(reason instanceof DriverError && reason.code === "not_found")) throw reason;
+      // It may be gone in the system's memory only: we were killed, or its fsync failed.
+      await this.#directories.syncWhatIsThere(root, parentOf(path));
     }
   }
 
@@ -185,7 +189,8 @@ export class LocalDriver implements Driver {
     const temporaryName = await temporaryPath(params.path, params.sha256);
     const temporary = root.join(temporaryName);
     using spool = Deno.openSync(params.spoolFile);
-    let name = await chooseName(root, params, call);
+    const looking = { call, unproven: this.#unproven };
+    let name = await chooseName(root, params, looking);
     if (name.occupant !== "same") await gather(spool, temporary, params, call);
     for (;;) {
       if (name.occupant === "same") {
@@ -193,15 +198,27 @@ export class LocalDriver implements Driver {
         break;
       }
       call.signal.throwIfAborted();
-      if (params.onExisting === "replace") {
+      // What seems to be there already are the same bytes: writing them anew takes nothing from anybody.
+      if (params.onExisting === "replace" || name.occupant === "unproven") {
         replace(root, temporary, name.path);
         break;
       }
       if (claim(root, temporary, name.path)) break;
-      name = await chooseName(root, params, call);
+      name = await chooseName(root, params, looking);
     }
-    await this.#directories.syncNames(root, params.path);
+    await this.#syncNames(root, name.path);
+    this.#unproven.delete(name.path);
     return receipt(name.path, params);
+  }
+
+  /** Makes a final name survive a loss of power, or has it written anew by the next upload. */
+  async #syncNames(root: Root, path: string): Promise<void> {
+    try {
+      await this.#directories.syncNames(root, path);
+    } catch (error) {
+      this.#unproven.add(path);
+      throw error;
+    }
   }
 
   #device(): Root {

@@ -7,6 +7,8 @@ import { append, BLOCK_BYTES, borrow, giveBack, isEqual, Pace, pump, readFull } 
 import { type Hash, newHash } from "./hash.ts";
 import { isAbsent, osCode } from "./os_errors.ts";
 
+class NotSynced extends Error {}
+
 /**
  * Makes the file at `temporary` hold the bytes of `spool`, and fsyncs it.
  * @throws {DriverError} `corrupt` when the spool does not hold what `params.sha256` says; the temporary is gone then
@@ -15,10 +17,12 @@ export async function gather(spool: Deno.FsFile, temporary: string, params: Uplo
   try {
     await fill(spool, temporary, params, call);
   } catch (error) {
-    const isFull = ["ENOSPC", "EDQUOT"].includes(osCode(error) ?? "");
-    // What is left of an interrupted upload is continued; but a full disk hurts more than copying again.
-    if (isFull || (error instanceof DriverError && error.code === "corrupt")) Deno.removeSync(temporary);
-    throw error;
+    // What is left of an interrupted upload is continued; but a full disk hurts more than copying again, and after an
+    // error of the disk the system shows bytes that no later fsync writes.
+    const isWorthless = ["ENOSPC", "EDQUOT", "EIO"].includes(osCode(error) ?? "") || error instanceof NotSynced ||
+      (error instanceof DriverError && error.code === "corrupt");
+    if (isWorthless) Deno.removeSync(temporary);
+    throw error instanceof NotSynced ? error.cause : error;
   }
 }
 
@@ -43,7 +47,11 @@ async function fill(spool: Deno.FsFile, temporary: string, params: UploadParams,
   }
   if (params.modifiedMs !== undefined) keepTime(file, params.modifiedMs);
   // Not synchronous: the disk gathers what several calls wait for, 3 to 4 times as many a second.
-  await file.sync();
+  try {
+    await file.sync();
+  } catch (error) {
+    throw new NotSynced("", { cause: error });
+  }
 }
 
 /**

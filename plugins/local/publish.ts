@@ -10,11 +10,25 @@ import type { Root } from "./root.ts";
 /** More names than this beside one another mean that something is wrong, not that there is one more. */
 const CONFLICTS_MAX = 1000;
 
-/** What a final name is, seen from an upload. `same`: it holds the very bytes. */
-export type Occupant = "free" | "same" | "other";
+/**
+ * What a final name is, seen from an upload. `same`: it holds the very bytes. `unproven`: it seems to, but an fsync of it
+ * or of its name failed: it is written anew.
+ */
+export type Occupant = "free" | "same" | "other" | "unproven";
+
+export interface Looking {
+  call: Call;
+  /** Final names whose fsync failed in this process: a later one would succeed and prove nothing. */
+  unproven: Set<string>;
+}
 
 /** Looks at what has the name `path`: bytes are compared by their SHA-256. */
-export async function occupantOf(root: Root, path: string, params: UploadParams, call: Call): Promise<Occupant> {
+export async function occupantOf(
+  root: Root,
+  path: string,
+  params: UploadParams,
+  { call, unproven }: Looking,
+): Promise<Occupant> {
   const found = look(root.join(path));
   if (found === undefined) return "free";
   if (!found.isFile || found.size !== params.sizeBytes) return "other";
@@ -22,8 +36,14 @@ export async function occupantOf(root: Root, path: string, params: UploadParams,
   const opened = file.statSync();
   if (opened.ino !== found.ino || opened.dev !== found.dev) return "other";
   if (await hashFile(file, call) !== params.sha256) return "other";
-  // Whoever wrote it may not have fsynced it, and a receipt outlives a loss of power.
-  await file.sync();
+  if (unproven.has(path)) return "unproven";
+  try {
+    // Whoever wrote it may not have fsynced it, and a receipt outlives a loss of power.
+    await file.sync();
+  } catch (error) {
+    unproven.add(path);
+    throw error;
+  }
   return "same";
 }
 
@@ -31,9 +51,9 @@ export async function occupantOf(root: Root, path: string, params: UploadParams,
 export async function chooseName(
   root: Root,
   params: UploadParams,
-  call: Call,
+  looking: Looking,
 ): Promise<{ path: string; occupant: Occupant }> {
-  const first = await occupantOf(root, params.path, params, call);
+  const first = await occupantOf(root, params.path, params, looking);
   if (first !== "other") return { path: params.path, occupant: first };
   if (params.onExisting === "replace" && look(root.join(params.path))?.isFile !== false) {
     return { path: params.path, occupant: "other" };
@@ -41,7 +61,7 @@ export async function chooseName(
   if (params.onExisting !== "rename") throw taken(params.path);
   for (let n = 2; n <= CONFLICTS_MAX; n++) {
     const path = conflictPath(params.path, n);
-    const occupant = await occupantOf(root, path, params, call);
+    const occupant = await occupantOf(root, path, params, looking);
     if (occupant !== "other") return { path, occupant };
   }
   throw taken(params.path);

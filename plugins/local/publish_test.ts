@@ -57,6 +57,38 @@ Deno.test("confirm() clears the temporary name when the upload was killed betwee
     assert.deepEqual([...Deno.readDirSync(`${base}/root`)].map((entry) => entry.name), ["log.ulg"]);
   }));
 
+/** Lets the next fsync of a file fail as a disk with errors does. */
+function failNextSync(): void {
+  const { sync } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.sync = function () {
+    Deno.FsFile.prototype.sync = sync;
+    return Promise.reject(new Error("Input/output error (os error 5)"));
+  };
+}
+
+Deno.test("upload() drops what it gathered when the fsync fails: a later one would prove nothing", () =>
+  withDriver("target", async (driver, base) => {
+    const params = await paramsOf(base, "log.ulg", bytes);
+    failNextSync();
+    await assert.rejects(driver.upload(params, testCall()), { code: "failed" });
+    assert.deepEqual([...Deno.readDirSync(`${base}/root`)], []);
+  }));
+
+Deno.test("upload() writes anew what has its bytes already when that cannot be fsynced", () =>
+  withDriver("target", async (driver, base) => {
+    const params = await paramsOf(base, "log.ulg", bytes);
+    const final = `${base}/root/log.ulg`;
+    await Deno.writeFile(final, bytes);
+    const before = Deno.statSync(final).ino;
+    failNextSync();
+    await assert.rejects(driver.confirm(params, testCall()), { code: "failed" });
+    assert.equal(await driver.confirm(params, testCall()), null, "an fsync that works now proves nothing");
+    assert.equal((await driver.upload(params, testCall())).path, "log.ulg");
+    assert.notEqual(Deno.statSync(final).ino, before);
+    assert.deepEqual([...Deno.readDirSync(`${base}/root`)].map((entry) => entry.name), ["log.ulg"]);
+    assert.equal((await driver.confirm(params, testCall()))?.path, "log.ulg");
+  }));
+
 Deno.test("upload() does not follow a link that lies where its temporary file goes", () =>
   withDriver("target", async (driver, base) => {
     const params = await paramsOf(base, "log.ulg", bytes);

@@ -4,8 +4,8 @@
  *
  * - bytes, and the length that they give a file, are durable when an fsync of that file ended that began after them;
  * - a name (made, moved or removed) is durable when an fsync of its directory ended that began after it;
- * - what an fsync that failed should have made durable is clean in the machine's memory afterwards: reading shows it, and
- *   no later fsync writes it;
+ * - bytes that an fsync that failed should have made durable are clean in the machine's memory afterwards: reading shows
+ *   them, and no later fsync writes them (names are in a journal, which is written anew or ends the filesystem);
  * - everything else may be there or not, in any order: a later write without an earlier one, the length without the
  *   bytes (zeros, as delayed allocation leaves them), a removed name without the one that was made before it.
  *
@@ -241,7 +241,7 @@ export class PowerDisk {
         for (const change of this.#handles.get(call.handle)!.changes) {
           if (change.durableAt !== undefined || change.isDropped || change.at >= call.began) continue;
           if (call.failed) {
-            change.isDropped = true;
+            change.isDropped = change.kind === "write" || change.kind === "truncate";
             continue;
           }
           change.durableAt = at + 1;
