@@ -2,9 +2,10 @@
  * The program's entry, and the only place that ends the process. Nothing is loaded before it is known what for: a
  * built-in driver is this program again, and pays for no command line.
  */
-const DRIVERS: Record<string, () => Promise<unknown>> = {
+const DRIVERS: Record<string, () => Promise<{ main: () => Promise<void> }>> = {
   local: () => import("../plugins/local/main.ts"),
   ftp: () => import("../plugins/ftp/main.ts"),
+  post: () => import("../plugins/post/main.ts"),
 };
 
 const [first, second] = Deno.args;
@@ -14,8 +15,8 @@ if (first === "__plugin") {
     console.error(`filesync: There is no built-in driver ${JSON.stringify(second ?? "")}`);
     Deno.exit(2);
   }
-  // A driver's main serves stdin and ends the process itself.
-  await load();
+  const driver = await load();
+  await driver.main();
 } else {
   const { main } = await import("./app.ts");
   Deno.exit(await main(Deno.args, { exit: (code) => Deno.exit(code) }));

@@ -29,6 +29,7 @@ import { JobPipeline } from "./pipeline.ts";
 import { checkNotLost, rebuildState } from "./rebuild.ts";
 import { reconcile } from "./reconcile.ts";
 import { RoomMaker } from "./room.ts";
+import { WallClock } from "./wall_clock.ts";
 
 /** How to run. */
 export interface SyncOptions {
@@ -146,7 +147,8 @@ class Engine {
     const { events, signal, once, version } = this.#options;
     const pipelines: JobPipeline[] = [];
     const room = roomFor(pipelines, store, spool);
-    for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room }));
+    const clock = new WallClock(store, logFor("clock"));
+    for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room, clock }));
     await releaseFinished(store, spool);
     // Nobody knows yet who is away.
     room.restore();
@@ -238,6 +240,7 @@ class Engine {
       spool,
       events: this.#options.events,
       host: hostname(),
+      clock: parts.clock,
       room: this.#config.spool.refetch ? room : undefined,
       activity: this.#activity,
       once: this.#options.once,
@@ -342,6 +345,7 @@ interface PipelineParts {
   spool: Spool;
   devices: Devices;
   room: RoomMaker;
+  clock: WallClock;
 }
 
 function roomFor(pipelines: JobPipeline[], store: Store, spool: Spool): RoomMaker {

@@ -14,7 +14,8 @@ import { Remover } from "../remove/remover.ts";
 import { Uploader } from "../upload/uploader.ts";
 import type { DeviceGate } from "./device_gate.ts";
 import type { RoomMaker } from "./room.ts";
-import { formatWindows, isInWindow } from "./window.ts";
+import type { WallClock } from "./wall_clock.ts";
+import { formatWindows } from "./window.ts";
 
 export interface PipelineOptions {
   job: JobConfig;
@@ -24,6 +25,8 @@ export interface PipelineOptions {
   spool: Spool;
   events: EventBus;
   host: string;
+  /** For the job's windows. */
+  clock: WallClock;
   /** Absent: what is in the spool stays there until it is delivered. */
   room: RoomMaker | undefined;
   /** Rung at everything that changes what is under way. */
@@ -144,7 +147,7 @@ export class JobPipeline {
 
   /** Whether the job may work now. */
   get isInWindow(): boolean {
-    return isInWindow(this.#options.job.windows, new Date());
+    return this.#options.clock.isInWindow(this.#options.job.windows);
   }
 
   async #work(signal: AbortSignal): Promise<void> {

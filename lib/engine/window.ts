@@ -6,17 +6,14 @@ export interface TimeWindow {
   toMinute: number;
 }
 
-/**
- * Before this the clock is known to be wrong: a Pi without a clock battery starts in the past until it hears of the time.
- * Windows are ignored then.
- */
-export const CLOCK_SANE_MS = Date.UTC(2025, 0, 1);
+/** This program is not older: a date before this is known to be wrong. */
+export const CLOCK_SANE_MS = Date.UTC(2026, 10, 1);
 
 const DAY_MINUTES = 24 * 60;
 
-/** Whether `date` lies in a window; no windows, or a clock that is known to be wrong, mean always. */
+/** Whether `date` lies in a window; no windows mean always. */
 export function isInWindow(windows: readonly TimeWindow[], date: Date): boolean {
-  if (windows.length === 0 || date.getTime() < CLOCK_SANE_MS) return true;
+  if (windows.length === 0) return true;
   const minute = date.getHours() * 60 + date.getMinutes();
   return windows.some(({ fromMinute, toMinute }) =>
     fromMinute <= toMinute ? minute >= fromMinute && minute < toMinute : minute >= fromMinute || minute < toMinute

@@ -29,7 +29,3 @@ Deno.test("isInWindow() crosses midnight", () => {
   ]);
   assert.equal(formatWindows(windows), "22:00-06:00");
 });
-
-Deno.test("isInWindow() ignores windows while the clock is known to be wrong", () => {
-  assert.equal(isInWindow([{ fromMinute: 0, toMinute: 1 }], new Date(1000)), true);
-});

@@ -65,6 +65,7 @@ export function toDriverError(error: unknown, action: string): DriverError {
 function classify(error: unknown): { code: ErrorCode; details: ErrorDetails } {
   if (error instanceof DOMException && error.name === "AbortError") return { code: "cancelled", details: {} };
   if (error instanceof TlsRefused) {
+    if (/not valid yet|expired/i.test(error.message)) return wrongTime(error.message);
     return {
       code: "denied",
       details: { hint: 'Name the file of the signing authority in "ca", or the certificate\'s SHA-256 in "pin"' },
@@ -88,4 +89,13 @@ function classify(error: unknown): { code: ErrorCode; details: ErrorDetails } {
         ? { code: "denied", details: { scope: "file", hint: "Give the user the rights on the server" } }
         : { code: "failed", details: {} };
   }
+}
+
+/** Times decide about a certificate, and a Pi's clock may be wrong by years until the network sets it. */
+function wrongTime(message: string): { code: ErrorCode; details: ErrorDetails } {
+  const today = new Date().toISOString().slice(0, 16).replace("T", " ");
+  const hint = `The clock of this machine says ${today} UTC. If that is wrong: sudo timedatectl set-ntp true. ` +
+    "If it is right, the server needs a new certificate";
+  // A certificate that is not valid yet soon is, as a rule by the clock's doing.
+  return { code: /not valid yet/i.test(message) ? "unavailable" : "denied", details: { hint } };
 }

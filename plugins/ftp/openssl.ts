@@ -91,9 +91,9 @@ export function opensslError(ssl: Openssl): string {
 export function verifyProblem(code: number): string {
   switch (code) {
     case 9:
-      return "its certificate is not valid yet; is the clock right?";
+      return "its certificate is not valid yet; or the clock is wrong";
     case 10:
-      return "its certificate has expired";
+      return "its certificate has expired; or the clock is wrong";
     case 18:
     case 19:
     case 20:

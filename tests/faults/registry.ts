@@ -2,10 +2,12 @@
 import type { Scenario } from "./scenario.ts";
 import { KILLS } from "./scenarios/kill.ts";
 import { CUTS } from "./scenarios/cut.ts";
+import { CLOCK_JUMPS } from "./scenarios/clock.ts";
 import { POWER_CUTS } from "./scenarios/power.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLS,
   ...CUTS,
   ...POWER_CUTS,
+  ...CLOCK_JUMPS,
 ];
