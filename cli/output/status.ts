@@ -33,8 +33,16 @@ export function statusLines(report: StatusReport, options: StatusOptions): strin
     `Spool: ${formatBytes(report.spool.usedBytes)} of ${formatBytes(report.spool.quotaBytes)} in ${
       visible(report.spool.dir)
     }`,
+    ...resentLines(report),
     `State: ${visible(report.state)}`,
   ];
+}
+
+/** What interruptions have cost, when they have cost anything. */
+function resentLines({ resentBytes, resentUploadBytes }: StatusReport): string[] {
+  if (resentBytes === 0) return [];
+  const fetched = formatBytes(resentBytes - resentUploadBytes);
+  return [`Moved again after interruptions: ${fetched} from sources, ${formatBytes(resentUploadBytes)} to targets`];
 }
 
 function jobLines(report: StatusReport, options: StatusOptions): string[] {

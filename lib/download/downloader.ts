@@ -202,7 +202,7 @@ export class Downloader {
   #refuse(file: QueuedFile, { message, hint }: SpoolError): void {
     const failure = new DriverError("rejected", message, hint === undefined ? {} : { hint });
     try {
-      settleFailure(file, failure, { heldBytes: 0, resentBytes: 0, alone: false }, this.#policy())();
+      settleFailure(file, failure, { heldBytes: 0, alone: false }, this.#policy())();
       this.#queue = this.#queue.filter((other) => other.id !== file.id);
     } catch (error) {
       if (!isFull(error)) throw error;
@@ -225,7 +225,7 @@ export class Downloader {
 
   async #move(file: QueuedFile, turn: Turn, reservation: Reservation, signal: AbortSignal): Promise<void> {
     const { job, events, spool, deviceDir } = this.#options;
-    const outcome: FetchOutcome = { heldBytes: 0, resentBytes: 0 };
+    const outcome: FetchOutcome = { heldBytes: 0 };
     const leave = this.#places.take(file.fingerprint.sizeBytes);
     try {
       const facts = await fetchToSpool(file, turn, {

@@ -11,7 +11,14 @@ import {
 } from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
 import { discardPartial, type Spool } from "../spool/mod.ts";
-import { addResent, type FileFailure, markFileFailed, type QueuedFile, requeueFile, type Store } from "../state/mod.ts";
+import {
+  type FileFailure,
+  markFileFailed,
+  type QueuedFile,
+  recordResent,
+  requeueFile,
+  type Store,
+} from "../state/mod.ts";
 import type { FetchOutcome } from "./fetch.ts";
 
 export interface FailurePolicy {
@@ -37,17 +44,17 @@ export function settleFailure(
   if (["changed", "corrupt", "not_found", "rejected"].includes(error.code)) {
     discardPartial(spool.partialPath(policy.deviceDir, file.id));
   }
+  // After `changed` other bytes are wanted; after `corrupt` it is these, once more.
+  if (error.code === "corrupt") recordResent(store, { file: file.id }, facts.heldBytes);
   if (isOfTheDevice(error)) {
     store.write(() => {
       requeueFile(store, file.id, facts.heldBytes);
-      addResent(store, facts.resentBytes);
     });
     return () => {};
   }
   const failure = judge(file, error, facts, policy.attemptsMax);
   store.write(() => {
     markFileFailed(store, file.id, failure);
-    addResent(store, facts.resentBytes);
   });
   return () => tell(file, error, failure, policy);
 }
@@ -85,7 +92,6 @@ function judge(
     bestBytes: Math.max(file.bestBytes, facts.heldBytes),
     retryAtMs: 0,
     error,
-    resentBytes: facts.resentBytes,
   };
   if (error.code === "not_found") {
     // Once it was ours; what it was wanted for is not delivered, and nobody has it: a person must know.

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import {
   type DownloadParams,
   DriverError,
+  MovedAgain,
   sameFingerprint,
   type SharedLimit,
   SMALL_FILE_BYTES,
@@ -23,14 +24,12 @@ import {
   syncDirectory,
   syncFile,
 } from "../spool/mod.ts";
-import { addResent, markSpooled, markSynced, type QueuedFile, type SpooledFacts, type Store } from "../state/mod.ts";
+import { markSpooled, markSynced, type QueuedFile, recordResent, type SpooledFacts, type Store } from "../state/mod.ts";
 
 /** What was true when a download ended, also when it failed. */
 export interface FetchOutcome {
   /** Bytes that the partial holds. */
   heldBytes: number;
-  /** Bytes that were fetched although they had been held before. */
-  resentBytes: number;
 }
 
 export interface FetchContext {
@@ -75,8 +74,9 @@ export async function fetchToSpool(
   const partial = spool.partialPath(deviceDir, file.id);
   const resumable = turn.capabilities.resumeDownload === true;
   const keepBytes = resumable && spool.believes(partial) ? file.fingerprint.sizeBytes ?? Number.MAX_SAFE_INTEGER : 0;
-  const { keptBytes: startBytes, inode } = preparePartial(partial, keepBytes);
+  const { keptBytes: startBytes, droppedBytes, inode } = preparePartial(partial, keepBytes);
   outcome.heldBytes = startBytes;
+  recordResent(store, { file: file.id }, droppedBytes);
   if (startBytes === 0) spool.noteFresh(partial);
   if (startBytes < file.syncedBytes) {
     // An earlier partial was longer: after a power cut its length must not be believed of what is written now.
@@ -114,12 +114,10 @@ export async function fetchToSpool(
       inode: published.inode,
       ctimeMs: published.ctimeMs,
       fingerprint: result.fingerprint,
-      resentBytes: outcome.resentBytes,
     };
     try {
       store.write(() => {
         markSpooled(store, file, facts);
-        addResent(store, outcome.resentBytes);
       });
       // The uploader may take it at once: what it marks shares this commit, and it sends nothing before that.
       context.onSpooled();
@@ -163,7 +161,7 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   let syncedBytes = Math.min(file.syncedBytes, startBytes);
   let syncedAtMs = performance.now();
   let syncing: Promise<void> | undefined;
-  let first = true;
+  const again = new MovedAgain(startBytes);
   let hashedBytes = 0;
   /** The partial's name survives a power cut: else another file, dropped earlier, could come back under it. */
   let isNamed = false;
@@ -184,11 +182,11 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   const result = await turn.client.download(params, {
     signal: AbortSignal.any([context.signal, full.signal]),
     limit: share,
-    onProgress: ({ doneBytes }) => {
+    onProgress: (progress) => {
+      const { doneBytes } = progress;
       checkRoom(doneBytes);
       const done = sizeBytes === undefined ? doneBytes : Math.min(doneBytes, sizeBytes);
-      if (first && done < startBytes) outcome.resentBytes = startBytes - done;
-      first = false;
+      recordResent(store, { file: file.id }, again.note({ ...progress, doneBytes: done }));
       events.emit({
         event: "progress",
         job: job.name,

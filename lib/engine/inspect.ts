@@ -16,6 +16,7 @@ import {
   newEntries,
   parkedItems,
   resentBytes,
+  resentUploadBytes,
   spooledBytes,
   Store,
 } from "../state/mod.ts";
@@ -55,7 +56,17 @@ export function readStatus(config: Config): StatusReport {
   };
   if (!existsSync(config.statePath)) {
     const spool = { dir: config.spool.dir, usedBytes: 0, quotaBytes: config.spool.quotaBytes };
-    return { ...base, word: "ok", jobs: [], devices: [], parked: [], parkedTotal: 0, spool, resentBytes: 0 };
+    return {
+      ...base,
+      word: "ok",
+      jobs: [],
+      devices: [],
+      parked: [],
+      parkedTotal: 0,
+      spool,
+      resentBytes: 0,
+      resentUploadBytes: 0,
+    };
   }
   try {
     using store = new Store(config.statePath, { readOnly: true });
@@ -92,6 +103,7 @@ export function readStatus(config: Config): StatusReport {
       parkedTotal: attention + denied,
       spool: { dir: config.spool.dir, usedBytes: spooledBytes(store), quotaBytes: config.spool.quotaBytes },
       resentBytes: resentBytes(store),
+      resentUploadBytes: resentUploadBytes(store),
     };
   } catch (error) {
     throw asEngineError(error);

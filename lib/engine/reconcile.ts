@@ -3,6 +3,7 @@ import { readFileSync, renameSync, truncateSync } from "node:fs";
 import type { Log } from "../observe/mod.ts";
 import { readSpool, removeFile, type Spool, type SpoolFile, statSpoolFile } from "../spool/mod.ts";
 import {
+  addResent,
   finishRetired,
   recoverRows,
   refetchFile,
@@ -17,6 +18,8 @@ const PAGE = 1000;
 interface Found {
   partials: number;
   cut: number;
+  /** What was cut off, and is fetched again. */
+  cutBytes: number;
   /** Partials that whole files became. */
   adopted: Set<string>;
   removed: number;
@@ -30,7 +33,7 @@ export async function reconcile(store: Store, spool: Spool, log: Log): Promise<v
   const bootId = readBootId();
   const sameBoot = bootId !== undefined && store.meta("boot_id") === bootId;
   await store.durable();
-  const found: Found = { partials: 0, cut: 0, adopted: new Set(), removed: 0, lost: 0 };
+  const found: Found = { partials: 0, cut: 0, cutBytes: 0, adopted: new Set(), removed: 0, lost: 0 };
   const { files, strangers } = readSpool(spool.dir);
   // A whole file before a partial of the same name, which it replaces.
   files.sort((a, b) => Number(b.kind === "spool") - Number(a.kind === "spool"));
@@ -50,7 +53,10 @@ export async function reconcile(store: Store, spool: Spool, log: Log): Promise<v
     }
   }
   // Last: a start that is cut short before every partial is cut must be taken for the first of this boot again.
-  store.write(() => store.setMeta("boot_id", bootId ?? "unknown"));
+  store.write(() => {
+    store.setMeta("boot_id", bootId ?? "unknown");
+    addResent(store, found.cutBytes, "download");
+  });
   await store.durable();
   tell(log, interrupted, found, strangers);
 }
@@ -96,6 +102,7 @@ async function reconcileFile(
     sizeBytes = row.syncedBytes;
     truncateSync(file.path, sizeBytes);
     found.cut++;
+    found.cutBytes += file.sizeBytes - sizeBytes;
   }
   spool.addUsed(sizeBytes);
 }

@@ -249,6 +249,7 @@ export class HostedDevice implements DeviceClient {
     const process = controls.process ?? await this.#supervisor.ready(options.signal);
     const { onProgress } = options;
     const progress = new Coalescer<Progress>((news) => onProgress?.(news), this.#clock);
+    let lastBytes = 0;
     try {
       const result = await process.call(method, params, {
         signal: options.signal,
@@ -257,7 +258,13 @@ export class HostedDevice implements DeviceClient {
         onNotification: (name, news) => {
           if (name === "$/entries") return controls.onEntries?.(news);
           const checked = name === "$/progress" && onProgress !== undefined ? checkProgress(news) : undefined;
-          if (checked !== undefined) progress.push(checked);
+          if (checked === undefined) return;
+          // Where a call goes back to is told by itself: what is moved again is counted by it.
+          const goesBack = checked.doneBytes < lastBytes;
+          lastBytes = checked.doneBytes;
+          if (goesBack) progress.flush();
+          progress.push(checked);
+          if (goesBack) progress.flush();
         },
       });
       progress.flush();

@@ -75,5 +75,7 @@ export interface StatusReport {
   parked: ParkedItem[];
   parkedTotal: number;
   spool: { dir: string; usedBytes: number; quotaBytes: number };
+  /** Bytes that were moved more than once after interruptions, and those of them that went to targets. */
   resentBytes: number;
+  resentUploadBytes: number;
 }

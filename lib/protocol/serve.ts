@@ -224,13 +224,17 @@ function need(params: Record<string, unknown>, ...names: string[]): void {
 
 type Notify = (method: string, params: unknown) => Promise<void>;
 
-/** Sends the newest progress at once, then at most one each interval; a `resume` state is never dropped. */
+/**
+ * Sends the newest progress at once, then at most one each interval; a `resume` state is never dropped, nor where a call
+ * went back to.
+ */
 function progressSender(
   id: number | string,
   tell: (method: string, params: unknown) => void,
 ): { send: Call["progress"]; stop: () => void } {
   let pending: Record<string, unknown> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let lastBytes = 0;
   const flush = () => {
     timer = undefined;
     if (pending === undefined) return;
@@ -241,6 +245,14 @@ function progressSender(
   };
   return {
     send(doneBytes, options = {}) {
+      const goesBack = doneBytes < lastBytes;
+      lastBytes = doneBytes;
+      if (goesBack) {
+        clearTimeout(timer);
+        timer = undefined;
+        if (pending !== undefined) tell("$/progress", pending);
+        pending = undefined;
+      }
       pending = { ...pending, id, doneBytes, ...options };
       if (timer === undefined) flush();
     },

@@ -240,18 +240,25 @@ export interface SpoolFileStat {
   ctimeMs: number;
 }
 
-/**
- * Makes the partial of a download, or cuts an old one to its true prefix. Never follows a symlink.
- * @returns length of the prefix that is kept, and which file it is
- */
-export function preparePartial(path: string, keepBytes: number): { keptBytes: number; inode: number } {
+/** A partial that a download goes on with. */
+export interface PreparedPartial {
+  /** Length of the prefix that is kept. */
+  keptBytes: number;
+  /** What lay behind it, and is fetched again. */
+  droppedBytes: number;
+  /** Which file it is. */
+  inode: number;
+}
+
+/** Makes the partial of a download, or cuts an old one to its true prefix. Never follows a symlink. */
+export function preparePartial(path: string, keepBytes: number): PreparedPartial {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new SpoolError("foreign", `Spool entry "${path}" is no file`);
     const keptBytes = Math.min(stat.size, keepBytes);
     if (stat.size !== keptBytes) ftruncateSync(fd, keptBytes);
-    return { keptBytes, inode: stat.ino };
+    return { keptBytes, droppedBytes: stat.size - keptBytes, inode: stat.ino };
   } finally {
     closeSync(fd);
   }

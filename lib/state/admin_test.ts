@@ -47,26 +47,26 @@ class Rows implements Disposable {
     const file = nextFiles(this.store, this.sourceId, "name", 100).find((queued) => queued.path === path)!;
     assert.ok(markDownloading(this.store, file.id, 1));
     const sizeBytes = file.fingerprint.sizeBytes ?? 0;
-    markSpooled(this.store, file, { sizeBytes, sha256, inode: 1, ctimeMs: 1, fingerprint: {}, resentBytes: 0 });
+    markSpooled(this.store, file, { sizeBytes, sha256, inode: 1, ctimeMs: 1, fingerprint: {} });
   }
 
   park(path: string): void {
     const { id } = this.file(path);
     const error = new DriverError("failed", "disk is broken", { hint: "Change it" });
-    const failure = { attempts: 5, breaks: 0, bestBytes: 3, retryAtMs: 0, error, resentBytes: 0 };
+    const failure = { attempts: 5, breaks: 0, bestBytes: 3, retryAtMs: 0, error };
     markFileFailed(this.store, Number(id), { state: "parked", ...failure });
   }
 
   failDelivery(path: string, state: "parked" | "uncertain" | "waiting", target = "nas"): void {
     const error = new DriverError("failed", "server is full");
-    const failure = { attempts: 5, breaks: 0, bestBytes: 0, retryAtMs: 900, error, resentBytes: 0, started: true };
+    const failure = { attempts: 5, breaks: 0, bestBytes: 0, retryAtMs: 900, error, started: true };
     markDeliveryFailed(this.store, Number(this.delivery(path, target)["id"]), { state, ...failure });
   }
 
   deliver(path: string, target = "nas"): void {
     const { id } = this.job.targets.find(({ name }) => name === target)!;
     const delivery = nextDeliveries(this.store, id, 100).find((queued) => queued.path === path)!;
-    markDelivered(this.store, delivery, { path, sizeBytes: delivery.sizeBytes, verified: "size" }, 0);
+    markDelivered(this.store, delivery, { path, sizeBytes: delivery.sizeBytes, verified: "size" });
   }
 
   file(path: string): Row {
@@ -288,7 +288,7 @@ Deno.test("A job that is ended takes nothing of another job with it, also where 
     assert.deepEqual(listing.complete(), []);
     const [file] = nextFiles(rows.store, sourceId, "name", 9);
     markDownloading(rows.store, file!.id, 1);
-    const facts = { sizeBytes: 3, sha256: "bb", inode: 1, ctimeMs: 1, fingerprint: {}, resentBytes: 0 };
+    const facts = { sizeBytes: 3, sha256: "bb", inode: 1, ctimeMs: 1, fingerprint: {} };
     markSpooled(rows.store, file!, facts);
     assert.equal(nextDeliveries(rows.store, job.targets[0]!.id, 9).length, 1, job.name);
   }

@@ -120,25 +120,29 @@ export function saveResume(store: Store, id: number, resume: unknown, bestBytes:
   );
 }
 
+/** Records how far an upload came. Not awaited: it is for the count of what is sent again after a crash. */
+export function saveFurthest(store: Store, id: number, bytes: number): void {
+  store.write(() => store.run("UPDATE delivery SET best_bytes = max(best_bytes, ?) WHERE id = ?", bytes, id));
+}
+
 /**
  * The target has the file. Await `durable()`, then release the spool file when `true` is returned.
  * @returns whether this was the last target, so that the file is done
  */
-export function markDelivered(store: Store, delivery: QueuedDelivery, receipt: Receipt, resentBytes: number): boolean {
+export function markDelivered(store: Store, delivery: QueuedDelivery, receipt: Receipt): boolean {
   return store.write(() => {
     const receiptNo = Number(store.meta("receipts") ?? "0") + 1;
     store.setMeta("receipts", String(receiptNo));
     store.run(
       `UPDATE delivery SET state = 'delivered', started = 0, attempts = 0, breaks = 0, retry_at_ms = 0, resume = NULL,
            code = NULL, reason = NULL, hint = NULL, receipt_path = ?, receipt_url = ?, receipt_checksum = ?,
-           verified = ?, receipt_sha256 = ?, receipt_no = ?, resent_bytes = resent_bytes + ?, changed_ms = ? WHERE id = ?`,
+           verified = ?, receipt_sha256 = ?, receipt_no = ?, changed_ms = ? WHERE id = ?`,
       receipt.path,
       receipt.url ?? null,
       receipt.checksum === undefined ? null : `${receipt.checksum.algorithm}:${receipt.checksum.value}`,
       receipt.verified,
       delivery.sha256,
       receiptNo,
-      resentBytes,
       Date.now(),
       delivery.id,
     );
@@ -157,7 +161,6 @@ export interface DeliveryFailure {
   /** Monotonic milliseconds; 0: at once. */
   retryAtMs: number;
   error: DriverError;
-  resentBytes: number;
   /** Drop the driver's resume state: it belongs to bytes that are not wanted any more. */
   dropResume?: boolean;
 }
@@ -168,7 +171,7 @@ export function markDeliveryFailed(store: Store, id: number, failure: DeliveryFa
   store.write(() =>
     store.run(
       `UPDATE delivery SET state = ?, started = ?, attempts = ?, breaks = ?, best_bytes = ?, retry_at_ms = ?,
-           code = ?, reason = ?, hint = ?, resent_bytes = resent_bytes + ?,
+           code = ?, reason = ?, hint = ?,
            resume = CASE WHEN ? THEN NULL ELSE coalesce(?, resume) END, changed_ms = ? WHERE id = ?`,
       failure.state,
       failure.started ? 1 : 0,
@@ -179,7 +182,6 @@ export function markDeliveryFailed(store: Store, id: number, failure: DeliveryFa
       failure.error.code,
       failure.error.message,
       failure.error.details.hint ?? null,
-      failure.resentBytes,
       failure.dropResume === true ? 1 : 0,
       resume === undefined ? null : JSON.stringify(resume),
       Date.now(),

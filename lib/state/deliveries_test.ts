@@ -55,7 +55,6 @@ class Rows implements Disposable {
       inode: 1,
       ctimeMs: 1.5,
       fingerprint: {},
-      resentBytes: 0,
     });
   }
 
@@ -63,7 +62,7 @@ class Rows implements Disposable {
     const waiting = nextDeliveries(this.store, this.target(name), 1000);
     const delivery = waiting.find((row) => path === undefined || row.path === path);
     if (delivery === undefined) throw new Error(`Nothing waits for ${name}`);
-    return markDelivered(this.store, delivery, { path: delivery.path, sizeBytes: 1, verified: "size" }, 0);
+    return markDelivered(this.store, delivery, { path: delivery.path, sizeBytes: 1, verified: "size" });
   }
 
   waiting(name: string): string[] {
@@ -140,7 +139,7 @@ Deno.test("an older generation of a path waits in front of a newer one, also whi
   assert.deepEqual(rows.waiting("nas"), ["a#1"]);
   const [older] = nextDeliveries(rows.store, rows.target("nas"), 10);
   const error = new DriverError("failed", "x");
-  const failure = { started: false, attempts: 1, breaks: 0, bestBytes: 0, error, resentBytes: 0 };
+  const failure = { started: false, attempts: 1, breaks: 0, bestBytes: 0, error };
   markDeliveryFailed(rows.store, older!.id, { ...failure, state: "waiting", retryAtMs: 1e9 });
   assert.deepEqual(rows.waiting("nas"), []);
   markDeliveryFailed(rows.store, older!.id, { ...failure, state: "parked", retryAtMs: 0 });
@@ -151,7 +150,7 @@ Deno.test("releaseRetries() lets in what is due and nothing else, whatever fract
   using rows = new Rows();
   rows.find("a", "b");
   const error = new DriverError("failed", "x");
-  const failure = { state: "found" as const, attempts: 1, breaks: 0, bestBytes: 0, error, resentBytes: 0 };
+  const failure = { state: "found" as const, attempts: 1, breaks: 0, bestBytes: 0, error };
   const [a, b] = rows.queue();
   markFileFailed(rows.store, a!.id, { ...failure, retryAtMs: 100.25 });
   markFileFailed(rows.store, b!.id, { ...failure, retryAtMs: 200 });
@@ -175,7 +174,6 @@ Deno.test("recoverRows() puts everything back into its queue, and remembers whic
     bestBytes: 0,
     retryAtMs: 1e12,
     error,
-    resentBytes: 0,
   });
   rows.spool(c!);
   const [delivery] = nextDeliveries(rows.store, rows.target("nas"), 10);
@@ -205,7 +203,7 @@ Deno.test("tallies equal the real counts after any walk of operations", () => {
   using rows = new Rows(["nas", "cloud"]);
   const { store } = rows;
   const error = new DriverError("failed", "x", { resume: { n: 1 } });
-  const common = { attempts: 1, breaks: 0, bestBytes: 0, retryAtMs: 5.5, error, resentBytes: 0 };
+  const common = { attempts: 1, breaks: 0, bestBytes: 0, retryAtMs: 5.5, error };
   const delivery = () => {
     const waiting = nextDeliveries(store, rows.target(random(2) ? "nas" : "cloud"), 20);
     return waiting[random(Math.max(1, waiting.length))];
@@ -244,7 +242,7 @@ Deno.test("tallies equal the real counts after any walk of operations", () => {
       if (next === undefined) return;
       markUploading(store, next.id, "x");
       const what = random(4);
-      if (what < 2) markDelivered(store, next, { path: "x", sizeBytes: 1, verified: "size" }, 0);
+      if (what < 2) markDelivered(store, next, { path: "x", sizeBytes: 1, verified: "size" });
       else if (what === 2) requeueDelivery(store, next.id, random(2) === 1, 0, error);
       else {
         const outcome = (["waiting", "parked", "uncertain"] as const)[random(3)]!;

@@ -122,7 +122,6 @@ export interface SpooledFacts {
   ctimeMs: number;
   /** What the driver said of the source when the download ended. */
   fingerprint: Fingerprint;
-  resentBytes: number;
 }
 
 /** The file is whole in the spool: makes a delivery for each target that wants it. Await `durable()`. */
@@ -131,7 +130,7 @@ export function markSpooled(store: Store, file: QueuedFile, facts: SpooledFacts)
     const nowMs = Date.now();
     store.run(
       `UPDATE file SET state = 'spooled', size_bytes = ?, sha256 = ?, spool_inode = ?, spool_ctime_ms = ?,
-           modified_ms = coalesce(modified_ms, ?), etag = coalesce(etag, ?), resent_bytes = resent_bytes + ?,
+           modified_ms = coalesce(modified_ms, ?), etag = coalesce(etag, ?),
            synced_bytes = 0, best_bytes = 0, attempts = 0, breaks = 0, retry_at_ms = 0,
            code = NULL, reason = NULL, hint = NULL, changed_ms = ? WHERE id = ?`,
       facts.sizeBytes,
@@ -140,7 +139,6 @@ export function markSpooled(store: Store, file: QueuedFile, facts: SpooledFacts)
       facts.ctimeMs,
       facts.fingerprint.modifiedMs ?? null,
       facts.fingerprint.etag ?? null,
-      facts.resentBytes,
       nowMs,
       file.id,
     );
@@ -179,7 +177,6 @@ export interface FileFailure {
   /** Monotonic milliseconds; 0: at once. */
   retryAtMs: number;
   error: DriverError;
-  resentBytes: number;
 }
 
 /** Records a failure. Await `durable()` before it is told. */
@@ -188,7 +185,7 @@ export function markFileFailed(store: Store, id: number, failure: FileFailure): 
     store.run(
       `UPDATE file SET state = ?, attempts = ?, breaks = ?, best_bytes = ?, retry_at_ms = ?,
            code = CASE WHEN code = 'lost' THEN code ELSE ? END, reason = ?,
-           hint = ?, resent_bytes = resent_bytes + ?, changed_ms = ? WHERE id = ?`,
+           hint = ?, changed_ms = ? WHERE id = ?`,
       failure.state,
       failure.attempts,
       failure.breaks,
@@ -197,7 +194,6 @@ export function markFileFailed(store: Store, id: number, failure: FileFailure): 
       failure.error.code,
       failure.error.message,
       failure.error.details.hint ?? null,
-      failure.resentBytes,
       Date.now(),
       id,
     )

@@ -88,9 +88,9 @@ function exercise(store: Store): void {
   list({ a: 1, b: 2, c: 3 });
   list({ a: 1, b: 2 }, 1000);
   list({ a: 1, b: 2, c: 3 });
-  const facts = { sha256: "00", inode: 1, ctimeMs: 1, fingerprint: {}, resentBytes: 0 };
+  const facts = { sha256: "00", inode: 1, ctimeMs: 1, fingerprint: {} };
   const error = new DriverError("failed", "x");
-  const failure = { attempts: 1, breaks: 0, bestBytes: 0, retryAtMs: 10.5, error, resentBytes: 0 };
+  const failure = { attempts: 1, breaks: 0, bestBytes: 0, retryAtMs: 10.5, error };
   for (const order of ["newest", "oldest", "name"] as const) nextFiles(store, sourceId, order, 64);
   const [a, b] = nextFiles(store, sourceId, "name", 64);
   markDownloading(store, a!.id, 1);
@@ -113,7 +113,7 @@ function exercise(store: Store): void {
   markDownloading(store, a!.id, 1);
   markSpooled(store, a!, { sizeBytes: 1, ...facts });
   delivery = nextDeliveries(store, job.targets[0]!.id, 64)[0];
-  markDelivered(store, delivery!, { path: "a", sizeBytes: 1, verified: "size" }, 0);
+  markDelivered(store, delivery!, { path: "a", sizeBytes: 1, verified: "size" });
   recoverRows(store);
   spoolRows(store, [1, 2]);
   spooledAfter(store, 0, 10);

@@ -179,7 +179,24 @@ export function resentBytes(store: Store): number {
   return Number(store.meta("resent_bytes") ?? "0");
 }
 
+/** Bytes that were sent to targets more than once. */
+export function resentUploadBytes(store: Store): number {
+  return Number(store.meta("resent_upload_bytes") ?? "0");
+}
+
+/** Records at once, so that a crash does not lose it, that bytes of a file are moved again. */
+export function recordResent(store: Store, what: { file: number } | { delivery: number }, bytes: number): void {
+  if (bytes <= 0) return;
+  store.write(() => {
+    if ("file" in what) store.run("UPDATE file SET resent_bytes = resent_bytes + ? WHERE id = ?", bytes, what.file);
+    else store.run("UPDATE delivery SET resent_bytes = resent_bytes + ? WHERE id = ?", bytes, what.delivery);
+    addResent(store, bytes, "file" in what ? "download" : "upload");
+  });
+}
+
 /** Adds to the count of bytes that were moved more than once. Call inside `write`. */
-export function addResent(store: Store, bytes: number): void {
-  if (bytes > 0) store.setMeta("resent_bytes", String(resentBytes(store) + bytes));
+export function addResent(store: Store, bytes: number, direction: "download" | "upload"): void {
+  if (bytes <= 0) return;
+  store.setMeta("resent_bytes", String(resentBytes(store) + bytes));
+  if (direction === "upload") store.setMeta("resent_upload_bytes", String(resentUploadBytes(store) + bytes));
 }

@@ -3,6 +3,7 @@ import {
   asDriverError,
   DriverError,
   type ErrorCode,
+  MovedAgain,
   pathProblem,
   type Receipt,
   type SharedLimit,
@@ -15,7 +16,9 @@ import {
   markUploading,
   priorDelivery,
   type QueuedDelivery,
+  recordResent,
   salvagedReceipt,
+  saveFurthest,
   saveResume,
   type Store,
 } from "../state/mod.ts";
@@ -25,8 +28,6 @@ import { targetPath } from "./target_path.ts";
 export interface UploadOutcome {
   /** Furthest byte that the driver reported. */
   doneBytes: number;
-  /** Bytes that were sent although an earlier attempt had sent them. */
-  resentBytes: number;
   /** An upload was begun whose outcome is not known. */
   started: boolean;
   /** `upload` itself was called in this attempt. */
@@ -56,6 +57,9 @@ export class SpoolDamage extends Error {}
 /** After these an upload may have landed; every other error is an answer. */
 const LOST_ANSWERS: readonly ErrorCode[] = ["broken", "uncertain", "cancelled"];
 
+/** After so many bytes or milliseconds it is recorded how far an upload came, for the count of what is sent again. */
+const SAVE_BYTES = 16 * 1024 * 1024;
+const SAVE_INTERVAL_MS = 10_000;
 /** A driver's resume state is stored at most so often, milliseconds. */
 const RESUME_INTERVAL_MS = 1000;
 
@@ -163,14 +167,15 @@ async function upload(
   const share = limit.join();
   if (share.bytesPerSecond !== undefined) params.maxBytesPerSecond = share.bytesPerSecond;
   let storedAtMs = -Infinity;
-  let isFirst = true;
+  let saved = { bytes: delivery.bestBytes, atMs: performance.now() };
+  const again = new MovedAgain(delivery.bestBytes);
   return await turn.client.upload(params, {
     signal: context.signal,
     limit: share,
-    onProgress: ({ doneBytes, resume }) => {
+    onProgress: (progress) => {
+      const { doneBytes, resume } = progress;
       const done = Math.min(doneBytes, delivery.sizeBytes);
-      if (isFirst && delivery.bestBytes > done) outcome.resentBytes = delivery.bestBytes - done;
-      isFirst = false;
+      recordResent(store, { delivery: delivery.id }, again.note({ ...progress, doneBytes: done }));
       outcome.doneBytes = Math.max(outcome.doneBytes, done);
       events.emit({
         event: "progress",
@@ -183,6 +188,11 @@ async function upload(
       if (resume !== undefined && performance.now() - storedAtMs >= RESUME_INTERVAL_MS) {
         storedAtMs = performance.now();
         saveResume(store, delivery.id, resume, outcome.doneBytes);
+      }
+      const isLate = done > saved.bytes && performance.now() - saved.atMs >= SAVE_INTERVAL_MS;
+      if (isLate || done - saved.bytes >= SAVE_BYTES) {
+        saved = { bytes: done, atMs: performance.now() };
+        saveFurthest(store, delivery.id, done);
       }
     },
   }).finally(() => share.leave());

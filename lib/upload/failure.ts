@@ -13,7 +13,6 @@ import {
 import type { EventBus, Log } from "../observe/mod.ts";
 import { hashFile, removeFile, type Spool, statSpoolFile, syncDirectory } from "../spool/mod.ts";
 import {
-  addResent,
   type DeliveryFailure,
   isStillSpooled,
   markDeliveryFailed,
@@ -58,14 +57,12 @@ export function settleFailure(
   if (isOfTheDevice(error)) {
     store.write(() => {
       requeueDelivery(store, delivery.id, facts.started, bestBytes, error);
-      addResent(store, facts.resentBytes);
     });
     return () => {};
   }
   const failure = judge(delivery, error, facts, context);
   store.write(() => {
     markDeliveryFailed(store, delivery.id, failure);
-    addResent(store, facts.resentBytes);
   });
   return () => tell(delivery, error, failure, context);
 }
@@ -104,7 +101,6 @@ function judge(
     bestBytes: Math.max(delivery.bestBytes, facts.doneBytes),
     retryAtMs: 0,
     error,
-    resentBytes: facts.resentBytes,
   };
   if (error.code === "rejected") return { ...failure, state: "parked", started: false };
   if (error.code === "uncertain" && !facts.canConfirm) {

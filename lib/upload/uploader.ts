@@ -15,7 +15,6 @@ import {
 import type { EventBus, Log } from "../observe/mod.ts";
 import { removeFile, type Spool } from "../spool/mod.ts";
 import {
-  addResent,
   markDelivered,
   markDue,
   nextDeliveries,
@@ -138,7 +137,7 @@ export class Uploader {
 
   async #move(delivery: QueuedDelivery, turn: Turn, signal: AbortSignal): Promise<void> {
     const { store, job, target, events, removeAfterMs, onReleased } = this.#options;
-    const outcome: UploadOutcome = { doneBytes: 0, resentBytes: 0, started: delivery.started, isSent: false };
+    const outcome: UploadOutcome = { doneBytes: 0, started: delivery.started, isSent: false };
     const context: DeliverContext = { ...this.#options, signal, outcome, limit: this.#limit };
     const leave = this.#places.take(delivery.sizeBytes);
     let receipt: Receipt;
@@ -149,8 +148,7 @@ export class Uploader {
       leave();
       this.#bell.ring();
       isDone = store.write(() => {
-        addResent(store, outcome.resentBytes);
-        const isLast = markDelivered(store, delivery, receipt, outcome.resentBytes);
+        const isLast = markDelivered(store, delivery, receipt);
         if (isLast && removeAfterMs !== undefined) markDue(store, delivery.fileId, removeAfterMs);
         return isLast;
       });

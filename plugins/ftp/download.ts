@@ -78,6 +78,7 @@ async function pump(
   call: Call,
 ): Promise<number> {
   const bytes = session.chunk;
+  call.progress(writer.startBytes);
   try {
     for (let count = await transfer.read(bytes); count !== null; count = await transfer.read(bytes)) {
       await call.throttle(count);

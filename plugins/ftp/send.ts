@@ -59,6 +59,8 @@ async function sizeOf(session: Session, path: string): Promise<number> {
 async function resumeAt(session: Session, path: string, content: Content, call: Call): Promise<number> {
   const haveBytes = await settledSize(session, path, call);
   if (haveBytes === 0) return 0;
+  // How far the last attempt came, also when nobody is left who knows: what is sent again is counted from there.
+  call.progress(haveBytes);
   if (haveBytes <= content.sizeBytes) {
     const at = Math.max(0, haveBytes - BLOCK_BYTES);
     try {

@@ -12,17 +12,22 @@ export const BLOCK_BYTES = 256 * 1024;
 const STEP_BYTES = 16 * 1024;
 /** Longest time without listening to the host, milliseconds. */
 const SLICE_MS = 20;
+/** Patience that is asked for while a file is hashed, milliseconds. */
+const HASH_WAIT_MS = 60_000;
 /** Time between two progress reports, milliseconds; the contract sends at most five a second. */
 const REPORT_MS = 200;
 
 /** Keeps a long call polite: gives the event loop its turn, tells progress, waits for the rate limit. */
 export class Pace {
   readonly #call: Call;
+  readonly #waitMs: number | undefined;
   #sliceMs = performance.now();
   #reportMs = performance.now();
 
-  constructor(call: Call) {
+  /** @param waitMs nothing moves meanwhile: ask for so much patience */
+  constructor(call: Call, waitMs?: number) {
     this.#call = call;
+    this.#waitMs = waitMs;
   }
 
   /** After each block. @param doneBytes what to report when it is time to */
@@ -30,7 +35,7 @@ export class Pace {
     const nowMs = performance.now();
     if (nowMs - this.#reportMs >= REPORT_MS) {
       this.#reportMs = nowMs;
-      this.#call.progress(doneBytes);
+      this.#call.progress(doneBytes, this.#waitMs === undefined ? {} : { waitMs: this.#waitMs });
     }
     if (nowMs - this.#sliceMs < SLICE_MS) return;
     await new Promise<void>((resolve) => setImmediate(resolve));
@@ -90,7 +95,7 @@ function blockBytes(maxBytesPerSecond: number | undefined): number {
 /** SHA-256 of what `file` holds from its start, lower-case hex. Not under the rate limit: nothing moves. */
 export async function hashFile(file: Deno.FsFile, call: Call): Promise<string> {
   const hash = await newHash();
-  const pace = new Pace(call);
+  const pace = new Pace(call, HASH_WAIT_MS);
   const block = borrow();
   try {
     file.seekSync(0, Deno.SeekMode.Start);

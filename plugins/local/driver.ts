@@ -99,6 +99,7 @@ export class LocalDriver implements Driver {
       if (params.offsetBytes > before.size) {
         throw new DriverError("corrupt", `Partial of "${path}" is longer than the file: ${before.size} bytes`);
       }
+      call.progress(spool.startBytes);
       const endBytes = await pump(source, {
         startBytes: spool.startBytes,
         endBytes: before.size,
