@@ -6,11 +6,11 @@
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { dirname } from "node:path";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { asOpenError, asStateError, damaged, StateError } from "./errors.ts";
 import { migrate, SCHEMA, versionOf } from "./migrate.ts";
 import { placeNewStore } from "./new_store.ts";
-import { checkFiles, checkIsFile } from "./soundness.ts";
+import { checkFiles, checkIsFile, WAL } from "./soundness.ts";
 
 /** How long a reader waits for a writer of another process, milliseconds. */
 const BUSY_MS = 5000;
@@ -21,6 +21,11 @@ const BUSY_MS = 5000;
  * it; alone, a file is hardly delayed.
  */
 const LINGER_MS = { quiet: 2, most: 10 };
+
+/** How often the size of SQLite's log is looked at, from which size on it is to begin anew, and how long that may take. */
+const COMMITS_PER_LOOK = 64;
+const LOG_BYTES = 8 * 1024 * 1024;
+const LOG_WAIT_MS = 20;
 
 /** How to open a store. */
 export interface StoreOptions {
@@ -43,6 +48,7 @@ export class Store {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #fatal: StateError | undefined;
+  #commits = 0;
   /** Called once, when the store turns out to be damaged or unusable: nothing that it says counts from then on. */
   onFatal: ((error: StateError) => void) | undefined;
 
@@ -157,6 +163,19 @@ export class Store {
       return;
     }
     for (const { resolve } of waiting) resolve();
+    if (++this.#commits % COMMITS_PER_LOOK === 0) this.#boundLog();
+  }
+
+  /**
+   * SQLite begins its log anew only at a commit that meets no reader. Whoever looks all the time would let it grow without
+   * bounds: then the next gap between two readers is waited for, for a moment.
+   */
+  #boundLog(): void {
+    if ((statSync(this.path + WAL, { throwIfNoEntry: false })?.size ?? 0) < LOG_BYTES) return;
+    this.#guard(() => {
+      this.#db.exec(`PRAGMA busy_timeout = ${LOG_WAIT_MS}; PRAGMA wal_checkpoint(TRUNCATE)`);
+      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    });
   }
 
   meta(key: string): string | undefined {

@@ -4,10 +4,12 @@ import { KILLS } from "./scenarios/kill.ts";
 import { CUTS } from "./scenarios/cut.ts";
 import { CLOCK_JUMPS } from "./scenarios/clock.ts";
 import { POWER_CUTS } from "./scenarios/power.ts";
+import { SOAK } from "./scenarios/soak.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLS,
   ...CUTS,
   ...POWER_CUTS,
   ...CLOCK_JUMPS,
+  ...SOAK,
 ];
