@@ -3,6 +3,7 @@ import type { Scenario } from "./scenario.ts";
 import { KILLS } from "./scenarios/kill.ts";
 import { CUTS } from "./scenarios/cut.ts";
 import { CLOCK_JUMPS } from "./scenarios/clock.ts";
+import { DAMAGED_STORES } from "./scenarios/damage.ts";
 import { POWER_CUTS } from "./scenarios/power.ts";
 import { SOAK } from "./scenarios/soak.ts";
 
@@ -11,5 +12,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CUTS,
   ...POWER_CUTS,
   ...CLOCK_JUMPS,
+  ...DAMAGED_STORES,
   ...SOAK,
 ];
