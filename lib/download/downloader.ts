@@ -64,6 +64,8 @@ export class Downloader {
   readonly #places: MoverPlaces;
   readonly #limit: SharedLimit;
   #sourceId: number | undefined;
+  /** The card or the vehicle whose files these are. */
+  #deviceId: string | undefined;
   #waitsForRoom = false;
   /** Why the last write to the spool failed. */
   #trouble: string | undefined;
@@ -87,6 +89,7 @@ export class Downloader {
   /** Which device's files are fetched: those of the card that was listed last. */
   fetchFrom(sourceId: number): void {
     this.#sourceId = sourceId;
+    this.#deviceId = this.#options.source.deviceId;
     this.wake();
   }
 
@@ -153,7 +156,8 @@ export class Downloader {
 
   /** The head of the queue. Rows are read in pages; {@linkcode Downloader.wake} has them read again. */
   #next(): QueuedFile | undefined {
-    if (this.#sourceId === undefined) return undefined;
+    // What was found on another card is not here: the next listing says what is.
+    if (this.#sourceId === undefined || this.#options.source.deviceId !== this.#deviceId) return undefined;
     const isFree = (file: QueuedFile) => !this.#claimed.has(file.id);
     const head = this.#queue.find(isFree);
     if (head !== undefined) return head;
@@ -226,6 +230,7 @@ export class Downloader {
   async #move(file: QueuedFile, turn: Turn, reservation: Reservation, signal: AbortSignal): Promise<void> {
     const { job, events, spool, deviceDir } = this.#options;
     const outcome: FetchOutcome = { heldBytes: 0 };
+    const deviceId = this.#deviceId;
     const leave = this.#places.take(file.fingerprint.sizeBytes);
     try {
       const facts = await fetchToSpool(file, turn, {
@@ -234,6 +239,7 @@ export class Downloader {
         outcome,
         limit: this.#limit,
         reservation,
+        isSwapped: () => this.#options.source.deviceId !== deviceId,
         onMoved: () => {
           turn.end();
           leave();

@@ -42,6 +42,8 @@ export interface FetchContext {
   reservation: Pick<Reservation, "growTo">;
   events: EventBus;
   signal: AbortSignal;
+  /** Whether the device is another one than that which the file was found on. */
+  isSwapped: () => boolean;
   /** Called when the device has done its part: what follows is the spool's and the store's work. */
   onMoved: () => void;
   /** Called when the row says `spooled`, before that is on disk. */
@@ -85,7 +87,10 @@ export async function fetchToSpool(
   }
   const hasher = new FileHasher(partial);
   try {
-    const result = await callDriver(file, turn, context, { partial, startBytes, hasher });
+    const result = await callDriver(file, turn, context, { partial, startBytes, hasher }).catch((error) => {
+      throw context.isSwapped() ? swapped(file) : error;
+    });
+    if (context.isSwapped()) throw swapped(file);
     // A large file keeps its place until it is proven, so that the proofs of many do not pile up.
     if (result.sizeBytes <= SMALL_FILE_BYTES) context.onMoved();
     const after = statSpoolFile(partial);
@@ -138,6 +143,11 @@ export async function fetchToSpool(
     if (held?.sizeBytes === 0) await removeFile(partial);
     throw error;
   }
+}
+
+/** Bytes of another card under the same name, size and time: nothing that came meanwhile is believed. */
+function swapped(file: QueuedFile): DriverError {
+  return new DriverError("changed", `Device was swapped while "${file.path}" was fetched`);
 }
 
 interface CallFacts {

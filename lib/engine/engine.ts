@@ -357,7 +357,9 @@ function roomFor(pipelines: JobPipeline[], store: Store, spool: Spool): RoomMake
       new Map(pipelines.flatMap((pipeline) => pipeline.targets.map(({ row, gate }) => [row, gate] as const))),
     source: (jobId, sourceId) => {
       const pipeline = pipelines.find((candidate) => candidate.row.id === jobId);
-      return pipeline?.sourceId === sourceId && pipeline.sourceGate.isOpen ? pipeline.sourceGate : undefined;
+      if (pipeline?.sourceId !== sourceId || !pipeline.sourceGate.isOpen) return undefined;
+      // Another card under the same name cannot be asked.
+      return pipeline.sourceGate.deviceId === pipeline.sourceDeviceId ? pipeline.sourceGate : undefined;
     },
   });
 }

@@ -61,6 +61,8 @@ export class JobPipeline {
   #finderDone = false;
   /** The source's row, once it was listed. */
   sourceId: number | undefined;
+  /** The card or the vehicle that was listed. */
+  sourceDeviceId: string | undefined;
   /** Why the last listing failed, when that was not the device's absence. */
   listingError: DriverError | undefined;
 
@@ -245,6 +247,7 @@ export class JobPipeline {
     this.#downloader.fetchFrom(result.sourceId);
     this.#remover?.removeFrom(result.sourceId);
     this.sourceId = result.sourceId;
+    this.sourceDeviceId = this.sourceGate.deviceId;
     this.listingError = undefined;
     return result;
   }

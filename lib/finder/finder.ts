@@ -101,9 +101,7 @@ class SourceWalk {
       ).catch((error) => this.#passOver(directory, error));
       ignored += outcome?.ignored ?? 0;
     }
-    if (source.deviceId !== this.#deviceId) {
-      throw new DriverError("unavailable", `Device "${source.name}" was swapped while it was listed`);
-    }
+    this.#checkDevice();
     if (ignored > 0) {
       log.warning(
         `Listing of "${source.name}" held ${ignored} entries that are malformed or outside the asked directory`,
@@ -130,7 +128,15 @@ class SourceWalk {
     } else throw failure;
   }
 
+  /** Another card, or another vehicle, has other files under the same names. */
+  #checkDevice(): void {
+    const { source } = this.#options;
+    if (source.deviceId === this.#deviceId) return;
+    throw new DriverError("unavailable", `Device "${source.name}" was swapped while it was listed`);
+  }
+
   async #take(entries: Entry[], directories: string[] | undefined): Promise<void> {
+    this.#checkDevice();
     const { isWanted, store, events, job, onFound, log } = this.#options;
     const wanted: Entry[] = [];
     for (const entry of entries) {

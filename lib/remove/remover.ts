@@ -33,6 +33,8 @@ export class Remover {
   readonly #options: RemoverOptions;
   readonly #bell = new Bell();
   #sourceId: number | undefined;
+  /** The card or the vehicle whose files these are. */
+  #deviceId: string | undefined;
   #isActive = false;
   readonly #failures = new Map<number, number>();
 
@@ -48,6 +50,7 @@ export class Remover {
   /** Which device's copies are removed: those of the card that was listed last. */
   removeFrom(sourceId: number): void {
     this.#sourceId = sourceId;
+    this.#deviceId = this.#options.source.deviceId;
     this.#bell.ring();
   }
 
@@ -79,6 +82,10 @@ export class Remover {
         } catch {
           return;
         }
+        if (this.#isSwapped) {
+          turn.end();
+          break;
+        }
         this.#isActive = true;
         await this.#remove(removal, turn, signal);
         this.#isActive = false;
@@ -88,8 +95,13 @@ export class Remover {
   }
 
   #due(limit: number): DueRemoval[] {
-    if (this.#sourceId === undefined) return [];
+    if (this.#sourceId === undefined || this.#isSwapped) return [];
     return dueRemovals(this.#options.store, this.#sourceId, this.#options.proof, limit);
+  }
+
+  /** Another card may have other files under the same names: they are not ours to remove. */
+  get #isSwapped(): boolean {
+    return this.#options.source.deviceId !== this.#deviceId;
   }
 
   #refuse(removal: DueRemoval): true {
