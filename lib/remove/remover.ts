@@ -122,6 +122,9 @@ export class Remover {
       return;
     }
     try {
+      // The answer tells which card is in, also to a driver that looks only when it is asked.
+      await turn.client.stat("", { signal });
+      if (this.#isSwapped) return turn.end();
       await turn.client.remove({ path: removal.path, expect: removal.fingerprint }, { signal });
       turn.end();
       markRemoved(store, removal.id);
