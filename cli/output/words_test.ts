@@ -172,6 +172,7 @@ Deno.test("statusLines() shows the journey, devices, what is parked and the spoo
     parkedTotal: 3,
     spool: { dir: "/spool", usedBytes: 1024, quotaBytes: 2048 },
     resentBytes: 0,
+    resentUploadBytes: 0,
   };
   const nowMs = Date.parse("2026-11-23T10:00:00.000Z");
   assert.deepEqual(statusLines(report, { colour: false, unicode: true, nowMs }), [

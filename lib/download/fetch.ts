@@ -157,7 +157,7 @@ interface CallFacts {
 }
 
 async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, facts: CallFacts) {
-  const { job, events, store, outcome } = context;
+  const { job, events, store } = context;
   const { partial, startBytes, hasher } = facts;
   const params: DownloadParams = {
     path: file.path,
