@@ -16,6 +16,8 @@ const AHEAD_BYTES_HIGH = 512 * 1024;
 const ANCHOR_BYTES = 16 * 1024;
 /** Packets that must come after a gap before it counts as a loss, on links that may change the order. */
 const REORDER_PACKETS = 3;
+/** The time between packets is known after so many. */
+const GAP_PACKETS = 16;
 /** A hole of so many chunks is fetched by a burst of its own. */
 const BIG_HOLE_CHUNKS = 24;
 /** Sequence numbers between two bursts, so that their packets cannot be mixed up. */
@@ -75,6 +77,7 @@ export class Reader {
     });
     this.#bytesSinceAnchor = ahead.length === 0 ? 0 : ANCHOR_BYTES;
     this.#readsOnly = options.readsOnly ?? false;
+    if (this.#readsOnly) this.#window = traits.windowMax;
     this.#floorSeq = options.sinceSeq;
     // What an earlier reading left out is a hole; bursts go on behind all that is held.
     this.#front = this.#readsOnly ? options.sizeBytes : this.#assembly.heldEnd;
@@ -150,6 +153,11 @@ export class Reader {
     const end = Math.min(offset + data.length, sizeBytes);
     onReceived?.(data.length);
     const isBurst = reply.requestOpcode === OPCODE.BURST;
+    if (isBurst && !this.#options.traits.isInterruptible && this.#asked.has(reply.seq)) {
+      // ArduPilot's memory of its last packet answers our read: its bytes, but not its offset.
+      this.#giveUpRead(this.#asked.get(reply.seq)!);
+      return this.#options.channel.skip(SEQ_JUMP);
+    }
     if (!isBurst && !this.#onReadReply(reply)) return;
     // Too far ahead to be kept: as if it had never come.
     if (end > this.#assembly.outBytes + AHEAD_BYTES_MAX) return;
@@ -186,8 +194,8 @@ export class Reader {
     burst.lastMs = nowMs;
     burst.front = Math.max(burst.front, end);
     this.#silences = 0;
-    const { burstBytes } = this.#options.traits;
-    const saysComplete = reply.burstComplete === 1 && this.#burstLies < 2;
+    const { burstBytes, burstBytesMin } = this.#options.traits;
+    const saysComplete = reply.burstComplete === 1 && this.#burstLies < 2 && end - burst.start > burstBytesMin;
     const isLong = burstBytes > 0 && burst.front - burst.start > burstBytes;
     const isPast = burst.until !== undefined && end >= burst.until;
     if (saysComplete || isLong || isPast) return this.#endBurst(saysComplete ? reply.seq : undefined);
@@ -256,7 +264,7 @@ export class Reader {
           this.#gaps.push({ start: this.#front, confirmAt: 0 });
           this.#front = this.#options.sizeBytes;
         }
-        this.#endBurst(undefined);
+        this.#endBurst(undefined, true);
       }
       return;
     }
@@ -378,10 +386,12 @@ export class Reader {
     this.#counters.bursts++;
   }
 
-  #endBurst(flaggedSeq: number | undefined): void {
+  #endBurst(flaggedSeq: number | undefined, isSure: boolean = flaggedSeq !== undefined): void {
     const burst = this.#burst;
     if (burst === undefined) return;
     this.#burst = undefined;
+    // The server may be ahead of what was heard, and answers a number that it knows from memory.
+    if (!isSure) this.#options.channel.skip(SEQ_JUMP);
     this.#lastBurst = { seq: burst.seq, flaggedSeq };
     if (burst.packets > 0 && burst.lastMs - burst.sentMs > this.#options.traits.burstMsMax) this.#readOnly();
     if (burst.until !== undefined) this.#assembly.uncover(burst.start, burst.until);
@@ -432,7 +442,8 @@ export class Reader {
     const { traits, channel } = this.#options;
     const { rtoMs } = channel.rtt;
     if (burst.packets === 0) return Math.max(rtoMs, traits.silenceMinMs) * 2 ** Math.min(this.#silences, 4);
-    return Math.max(traits.silenceMinMs, 3 * this.#gapMs, traits.isInterruptible ? 0 : rtoMs);
+    const isKnown = traits.isInterruptible && this.#packets >= GAP_PACKETS;
+    return Math.max(traits.silenceMinMs, 3 * this.#gapMs, isKnown ? 0 : rtoMs);
   }
 
   #schedule(): void {

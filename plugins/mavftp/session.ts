@@ -8,8 +8,11 @@ import { sleep } from "./clock.ts";
 import { dataU32, type FtpReply, NAK, nakCode, nakWords, OPCODE } from "./ftp_codec.ts";
 import type { Station } from "./station.ts";
 
-/** Waits for another ground station's session, milliseconds; the server ends an idle one after 10 to 30 s. */
-const BUSY_WAITS_MS = [1000, 2000, 4000, 8000, 10_000, 10_000];
+/**
+ * Waits for another ground station's session, milliseconds. PX4 ends an idle one after 10 s, newer firmware after 30 s,
+ * and each of our tries counts as use: so two waits are longer than that.
+ */
+const BUSY_WAITS_MS = [1000, 3000, 11_000, 32_000];
 /** ArduPilot before 4.7 refuses to open a file while its last one was used less than 3 s ago. */
 const ARDUPILOT_IDLE_MS = 3200;
 

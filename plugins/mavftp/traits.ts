@@ -14,11 +14,16 @@ export interface ServerTraits {
   needsKeepAlive: boolean;
   /** Reads that may be under way at once. */
   windowMax: number;
+  /**
+   * Bytes before which a burst is not over, whatever the server says: PX4 leaves `burst_complete` unwritten, with
+   * whatever was on its stack, in the last packet of each turn of its sender.
+   */
+  burstBytesMin: number;
   /** Bytes after which a burst is over whatever the server says; 0 where that is not known. */
   burstBytes: number;
   /** The last packet of a burst may be a queue away: least silence that ends one, milliseconds. */
   silenceMinMs: number;
-  /** Longest time that a burst may take, since it cannot be stopped when the vehicle is armed, milliseconds. */
+  /** A burst that took longer is the last one, milliseconds: it cannot be stopped, or leaves no room for heartbeats. */
   burstMsMax: number;
 }
 
@@ -30,9 +35,11 @@ const PX4: ServerTraits = {
   isStealable: true,
   needsKeepAlive: true,
   windowMax: 6,
+  burstBytesMin: 35_000,
   burstBytes: 48_000,
   silenceMinMs: 25,
-  burstMsMax: Infinity,
+  // Slower links fill the buffer that heartbeats need as well.
+  burstMsMax: 4000,
 };
 
 /** ArduPilot: one worker with a queue of five requests, bursts of up to 2,000 packets that nothing stops. */
@@ -43,6 +50,7 @@ const ARDUPILOT: ServerTraits = {
   isStealable: false,
   needsKeepAlive: false,
   windowMax: 4,
+  burstBytesMin: 0,
   burstBytes: 0,
   silenceMinMs: 400,
   burstMsMax: 2000,
@@ -56,6 +64,7 @@ const UNKNOWN: ServerTraits = {
   isStealable: false,
   needsKeepAlive: false,
   windowMax: 2,
+  burstBytesMin: 0,
   burstBytes: 0,
   silenceMinMs: 150,
   burstMsMax: Infinity,

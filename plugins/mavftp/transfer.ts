@@ -171,7 +171,8 @@ class Transfer {
   /** A server that does not answer the empty request is not PX4's, whatever its heartbeat says: MAVSDK's is so. */
   async #meetServer(): Promise<void> {
     const { experience, station, signal } = this.#options;
-    if (experience.traits === undefined && this.#traits.name === "PX4") {
+    // Nobody puts MAVSDK behind a radio, where a question costs half a second.
+    if (experience.traits === undefined && this.#traits.name === "PX4" && !station.hasRadio) {
       try {
         await station.channel.ask({ opcode: OPCODE.NONE }, { tries: 4, signal });
       } catch (error) {
@@ -291,7 +292,8 @@ class Transfer {
     }
     // A server that sends faster than the link takes it: asked for each piece it cannot.
     if (end.kind === "lost" && !this.#traits.isBounded) this.#options.experience.prefersReads = true;
-    if (end.kind === "lost" && this.#traits.isBounded) session.forget();
+    // The session is another's now: ending it would end theirs.
+    if (end.kind === "stolen" || (end.kind === "lost" && this.#traits.isBounded)) session.forget();
     else await session.close(signal);
     if (losses < LOSSES_MAX) {
       if (losses > 1) await sleep(station.clock, LOSS_WAIT_MS * losses, signal);

@@ -107,7 +107,7 @@ export class Bed {
   readonly virtual = new VirtualClock();
   readonly clock: Clock;
   readonly core: AutopilotCore;
-  readonly experience: Experience = newExperience();
+  experience: Experience = newExperience();
   readonly journal: SessionJournal & { session: { systemId: number; session: number } | undefined };
   readonly random: () => number;
   readonly logs: string[] = [];
@@ -146,6 +146,7 @@ export class Bed {
   /** A new process of ours on the same link. */
   connect(): void {
     const { kind = "datagrams" } = this.#options;
+    this.experience = newExperience();
     const station = new Station({
       clock: this.clock,
       random: this.random,
