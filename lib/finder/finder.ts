@@ -46,6 +46,7 @@ export interface ListingResult {
 export async function listSource(options: FinderOptions, signal: AbortSignal): Promise<ListingResult> {
   const turn = await options.source.turn(options.job.name, { signal });
   try {
+    await meet(options.source, turn, signal);
     const result = await new SourceWalk(options, turn, signal).run();
     turn.end();
     return result;
@@ -54,6 +55,19 @@ export async function listSource(options: FinderOptions, signal: AbortSignal): P
     turn.end(failure);
     throw failure;
   }
+}
+
+/** Sources that had their chance to say who they are. */
+const met = new WeakSet<DeviceAccess>();
+
+/** Files belong to a device: one that tells its identity only when it is reached is reached before it is listed. */
+async function meet(source: DeviceAccess, turn: Turn, signal: AbortSignal): Promise<void> {
+  if (met.has(source) || source.deviceId !== source.name) return;
+  await turn.client.stat("", { signal }).catch((error) => {
+    // What else is wrong with the root, the listing says itself.
+    if (asDriverError(error).code === "unavailable") throw error;
+  });
+  met.add(source);
 }
 
 /** The error of a folder's listing: a root that is not there is a device that is not there. */

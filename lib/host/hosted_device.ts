@@ -268,6 +268,8 @@ export class HostedDevice implements DeviceClient {
         },
       });
       progress.flush();
+      // What the driver said before its answer is known when the answer is: above all which device it is.
+      this.#states.flush();
       const checked = check(result);
       this.#supervisor.praise();
       return checked;

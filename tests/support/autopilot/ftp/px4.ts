@@ -162,7 +162,8 @@ export class Px4Ftp implements FtpServer {
     this.#idle = scheduler.at(this.#lastRequestMs + traits.idleCloseMs, () => {
       this.#idle = undefined;
       if (this.#work.open === undefined) return;
-      if (scheduler.nowMs - this.#lastRequestMs < traits.idleCloseMs) return this.#watchIdle();
+      // The same sum as above: a difference may be a rounding short of the limit, for ever.
+      if (scheduler.nowMs < this.#lastRequestMs + traits.idleCloseMs) return this.#watchIdle();
       this.host.event("idle-close", this.#work.open.path);
       this.#work.close();
     });
