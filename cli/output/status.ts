@@ -37,9 +37,11 @@ export function statusLines(report: StatusReport, options: StatusOptions): strin
   ];
 }
 
-function reasonOf({ word, devices }: StatusReport): string {
-  const isWindow = word === "waiting" && devices.every(({ available, held }) => available && !held);
-  return isWindow ? "outside the time window of a job" : WORDS[word];
+function reasonOf({ word, devices, jobs }: StatusReport): string {
+  if (word !== "waiting" || devices.some(({ available, held }) => !available || held)) return WORDS[word];
+  return jobs.some(({ waitsForWindow }) => waitsForWindow !== undefined)
+    ? "outside the time window of a job"
+    : "a source has never been listed to its end";
 }
 
 function jobLines(report: StatusReport, options: StatusOptions): string[] {

@@ -89,8 +89,10 @@ export function readStatus(config: Config): StatusReport {
         ? "attention"
         : (closed.length > 0 || jobs.some((job) => job.waitsForWindow !== undefined)) && (left > 0 || isUnseen)
         ? "waiting"
-        : left > 0
+        : left > 0 || isUnseen && pid !== undefined
         ? "working"
+        : isUnseen
+        ? "waiting"
         : "ok",
       jobs,
       devices,
