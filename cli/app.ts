@@ -49,14 +49,15 @@ export async function main(args: string[], options: ContextOptions): Promise<num
     documentation: { onlyRequiredInUsageLine: true },
     localization: { text: TEXT },
   });
+  context.isUsage = isAlone(args);
   try {
-    return await exitCodeOf(() => run(application, args, context), args, context);
+    return await exitCodeOf(() => run(application, args, context), context);
   } finally {
     await context.flush();
   }
 }
 
-async function exitCodeOf(work: () => Promise<void>, args: string[], context: Context): Promise<number> {
+async function exitCodeOf(work: () => Promise<void>, context: Context): Promise<number> {
   try {
     await work();
   } catch (error) {
@@ -69,7 +70,12 @@ async function exitCodeOf(work: () => Promise<void>, args: string[], context: Co
   if (code === ExitCode.UnknownCommand || code === ExitCode.InvalidArgument) return EXIT.usage;
   if (context.exitCode !== undefined) return context.exitCode;
   if (code !== ExitCode.Success) return EXIT.failed;
-  return args.length === 0 || (args.length === 1 && GROUPS.includes(args[0]!)) ? EXIT.usage : EXIT.ok;
+  return context.isUsage ? EXIT.usage : EXIT.ok;
+}
+
+/** No command, or a group of commands alone. */
+function isAlone(args: string[]): boolean {
+  return args.length === 0 || (args.length === 1 && GROUPS.includes(args[0]!));
 }
 
 function alternatives(corrections: readonly string[]): string {

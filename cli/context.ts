@@ -38,6 +38,8 @@ export class Context {
   exitCode: number | undefined;
   /** Why a result could not be written; absent when all was, or when its reader had enough (`| head`). */
   lost: Error | undefined;
+  /** What is printed is no result: help for someone who gave no command. */
+  isUsage = false;
   #isStdoutOpen = true;
 
   constructor(options: ContextOptions) {
@@ -45,7 +47,10 @@ export class Context {
     this.terminal = detectTerminal(this.env);
     const depth = (colour: boolean) => () => colour ? 8 : 1;
     this.process = {
-      stdout: { write: (text) => this.#write(text), getColorDepth: depth(this.terminal.stdoutColour) },
+      stdout: {
+        write: (text) => this.isUsage ? this.say(text.replace(/\n$/, "")) : this.#write(text),
+        getColorDepth: depth(this.terminal.stdoutColour),
+      },
       stderr: { write: (text) => this.say(text.replace(/\n$/, "")), getColorDepth: depth(false) },
     };
   }

@@ -19,6 +19,7 @@ const WHY_CLOSED: Record<string, string> = {
   denied: "denies access",
   invalid_config: "refuses its settings",
   unsupported: "cannot be used so",
+  no_space: "is full",
 };
 
 /** Puts events into words; remembers how devices were, so that only changes are told. */

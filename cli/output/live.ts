@@ -8,6 +8,8 @@ import { render } from "./render.ts";
 import { terminalSize } from "./terminal.ts";
 
 const FRAME_MS = 125;
+/** How long a terminal that takes nothing is waited for at the end, milliseconds. */
+const STOPPED_MS = 500;
 
 export interface LiveOptions {
   colour: boolean;
@@ -54,7 +56,10 @@ export class Live {
     this.#isEnded = true;
     clearTimeout(this.#timer);
     Deno.removeSignalListener("SIGWINCH", this.#resized);
-    await this.#painter.end();
+    // A terminal that Ctrl-S has stopped takes nothing: the program ends all the same.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([this.#painter.end(), new Promise<void>((resolve) => timer = setTimeout(resolve, STOPPED_MS))]);
+    clearTimeout(timer);
     setConsoleWriter();
   }
 

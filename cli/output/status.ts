@@ -25,7 +25,7 @@ export function statusLines(report: StatusReport, options: StatusOptions): strin
   const word = options.colour ? `\x1b[1;${COLOUR[report.word]}m${report.word}\x1b[0m` : report.word;
   const daemon = report.pid === undefined ? "sync is not running" : `sync runs as process ${report.pid}`;
   return [
-    `${word}: ${report.jobs.length === 0 ? "nothing has run yet" : WORDS[report.word]} (${daemon})`,
+    `${word}: ${report.jobs.length === 0 ? "nothing has run yet" : reasonOf(report)} (${daemon})`,
     ...jobLines(report, options),
     ...deviceLines(report.devices, options.nowMs),
     ...parkedLines(report, options),
@@ -45,12 +45,20 @@ function resentLines({ resentBytes, resentUploadBytes }: StatusReport): string[]
   return [`Moved again after interruptions: ${fetched} from sources, ${formatBytes(resentUploadBytes)} to targets`];
 }
 
+function reasonOf({ word, devices, jobs }: StatusReport): string {
+  if (word !== "waiting" || devices.some(({ available, held }) => !available || held)) return WORDS[word];
+  return jobs.some(({ waitsForWindow }) => waitsForWindow !== undefined)
+    ? "outside the time window of a job"
+    : "a source has never been listed to its end";
+}
+
 function jobLines(report: StatusReport, options: StatusOptions): string[] {
   if (report.jobs.length === 0) return [];
   const rows: string[][] = [];
   for (const job of report.jobs) {
     const all = sum(job.found, job.downloading, job.spooled, job.done, job.parked, job.gone);
     const source = [
+      ...(job.waitsForWindow === undefined ? [] : [`waits for its window ${job.waitsForWindow}`]),
       ...(job.found.count > 0 ? [`${tally(job.found)} waiting`] : []),
       ...(job.downloading.count > 0 ? [`${tally(job.downloading)} downloading`] : []),
       ...(job.parked.count > 0 ? [`${tally(job.parked)} parked`] : []),
@@ -96,6 +104,7 @@ function deviceLines(devices: DeviceStatus[], nowMs: number): string[] {
 
 function stateOf({ available, held, code }: DeviceStatus): string {
   if (available) return held ? "held" : "available";
+  if (code === "no_space") return "full";
   return code === "denied" ? "denied" : code === "invalid_config" || code === "unsupported" ? "unusable" : "away";
 }
 

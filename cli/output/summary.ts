@@ -7,7 +7,7 @@ import { count, formatBytes, formatDuration } from "./format.ts";
 /** Nothing was found to move, by exit code: that is not the same as nothing there. */
 const TROUBLE: Record<number, string> = {
   1: 'Nothing found: a source could not be listed, see "filesync status" or above',
-  5: 'Nothing found: a device is away, see "filesync status" or above',
+  5: 'Nothing found: a device is away or held, see "filesync status" or above',
   6: 'Nothing found: a device denies access, see "filesync status" or above',
   3: "Nothing found: a device refuses its settings, see above",
   8: "Nothing found: a plugin failed, see above",

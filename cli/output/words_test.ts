@@ -29,7 +29,7 @@ Deno.test("summaryLines() says what was done and what is to do", () => {
   assert.deepEqual(summaryLines(NOTHING), ["Nothing to do: all is delivered (looked in 4.2 s)"]);
   assert.match(
     summaryLines({ ...NOTHING, exitCode: 5 })[0]!,
-    /^Nothing found: a device is away, see "filesync status"/,
+    /^Nothing found: a device is away or held, see "filesync status"/,
   );
   assert.deepEqual(summaryLines({ ...NOTHING, left: 1 }).slice(1), [
     '1 file is still to be moved: see "filesync status" for what it waits for',

@@ -80,6 +80,7 @@ function checkArgs(driver: string, args: unknown, schema: JsonSchema, path: Path
     path,
     hint: `filesync plugins info ${driver} lists the arguments`,
     keyWord: "argument",
+    isSecret: (inner) => isSecret(inner, schema),
     showable: (inner) => nodesAt(schema, inner).length > 0 && !isSecret(inner, schema),
   });
   return [...homes, ...flaws.filter((flaw) => !references.has(formatKey(flaw.path.slice(path.length))))];

@@ -60,6 +60,9 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
   for (const job of jobs) {
     if (job.rules.include.length === 0) notices.push(`Job "${job.name}" takes no file: "rules.include" is empty`);
   }
+  // Honest until they do something.
+  if (value.http.listen !== null) notices.push('Key "http.listen" is kept, and nothing acts on it yet');
+  if (Object.keys(value.hooks).length > 0) notices.push('Key "hooks" is kept, and nothing acts on it yet');
   const log: LogConfig = { level: value.log.level, maxBytes: value.log.max_size, keep: value.log.keep };
   if (value.log.file !== null) log.file = resolve(base, value.log.file);
   if (!value.log.console) log.console = false;

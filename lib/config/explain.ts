@@ -73,7 +73,8 @@ export function parseKey(key: string): Path {
 }
 
 /** The known name that is nearest to `name`, or `undefined` when none is near enough to be meant. */
-export function nearest(name: string, known: Iterable<string>): string | undefined {
+export function nearest(name: string, names: Iterable<string>): string | undefined {
+  const known = [...names];
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
@@ -83,7 +84,14 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
       bestDistance = distance;
     }
   }
-  return best;
+  return best ?? longerOrShorter(name.toLowerCase(), known);
+}
+
+/** `username` for `user`, `pass` for `passwd`: the only name that goes on where the other one ends. */
+function longerOrShorter(name: string, known: readonly string[]): string | undefined {
+  const ends = (long: string, short: string) => short.length >= 3 && long.startsWith(short);
+  const found = known.filter((candidate) => ends(name, candidate.toLowerCase()) || ends(candidate.toLowerCase(), name));
+  return name.length <= 32 && found.length === 1 ? found[0] : undefined;
 }
 
 /** `; did you mean "settle"?`, or `""`. */

@@ -8,6 +8,9 @@ Deno.test("nearest() finds a slip of the keyboard and leaves a different word al
   assert.equal(nearest("ORDER", known), "order");
   assert.equal(nearest("maxfirst", known), "max_first");
   assert.equal(nearest("password", known), undefined);
+  assert.equal(nearest("username", ["host", "user", "passwd"]), "user");
+  assert.equal(nearest("pass", ["host", "user", "passwd"]), "passwd");
+  assert.equal(nearest("file", ["file_first", "file_second"]), undefined);
   assert.equal(nearest("x", []), undefined);
   assert.equal(nearest("x".repeat(10_000), known), undefined);
   assert.equal(didYouMean("serttle", known), '; did you mean "settle"?');

@@ -21,6 +21,8 @@ export interface Wording {
   keyWord: string;
   /** Whether the value at `path`, relative to what was checked, may be shown. */
   showable(path: Path): boolean;
+  /** Whether a secret stands at `path`, in whose place a reference may stand. */
+  isSecret?(path: Path): boolean;
 }
 
 /** The flaws that `issues` tell of, one for each thing that is wrong. */
@@ -58,12 +60,19 @@ function flawsOfIssue(issue: Issue, base: Path, wording: Wording): Flaw[] {
     ? { path: at.slice(0, -1), message: `Missing ${wording.keyWord} "${path.at(-1)}"` }
     : {
       path: at,
-      message: `Expected ${expectedAt(wording.schema, path)}, got ${
-        wording.showable(path) ? show(value) : showKind(value)
-      }`,
+      message: `Expected ${expectedAt(wording.schema, path)}${
+        isObject(value) && wording.isSecret?.(path) === true ? REFERENCES : ""
+      }, got ${wording.showable(path) ? show(value) : showKind(value)}`,
     };
   if (hint !== undefined) flaw.hint = hint;
   return [flaw];
+}
+
+/** What may stand in the place of a secret. */
+const REFERENCES = ', or one of {"env": "NAME"}, {"file": "path"}, {"credential": "name"}, {"command": ["program", …]}';
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 /** What the value at `path` means; of an item of a list, what the list means. */

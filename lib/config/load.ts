@@ -7,11 +7,12 @@ import { buildConfig } from "./build.ts";
 import { checkWhole } from "./check.ts";
 import { ConfigError, type ConfigProblem, type Flaw, formatKey, type Path } from "./explain.ts";
 import { defaultStatePath } from "./find.ts";
-import { flawsOf } from "./issues.ts";
+import { flawsOf, valueAt } from "./issues.ts";
 import { type Converted, fromLegacy, isLegacy, legacyPath } from "./legacy.ts";
 import { applyOverrides, type Flags, lineOf, outsideOf } from "./overrides.ts";
 import { problemAt, readSource, type Source } from "./parse.ts";
 import { literalSecrets } from "./redact.ts";
+import { secretReferences } from "./references.ts";
 import { type ConfigFile, configSchema, fileJsonSchema } from "./file_schema.ts";
 import type { Config, Origin } from "./types.ts";
 
@@ -57,6 +58,7 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
   config.origins = checked.origins;
   const secret = readableSecret(file, config, plugins);
   if (secret !== undefined) config.notices.push(secret);
+  config.notices.push(...readableKeys(config, plugins));
   return config;
 }
 
@@ -127,6 +129,21 @@ function readableSecret(file: string, config: Config, plugins: PluginSchemas | u
     return `"${file}" holds a secret (${key}) and everyone can read it: chmod 600 ${shellWord(file)}`;
   }
   return undefined;
+}
+
+/** Files of secrets that everyone can read. */
+function readableKeys(config: Config, plugins: PluginSchemas | undefined): string[] {
+  const files = config.devices.flatMap(({ driver, args }) =>
+    secretReferences(args, plugins?.get(driver)?.args).map((path) => (valueAt(args, path) as { file?: string }).file)
+  );
+  return [...new Set(files)].filter((file) => file !== undefined).filter((file) => {
+    try {
+      const { mode, isFile } = Deno.statSync(file);
+      return isFile && mode !== null && (mode & 0o004) !== 0;
+    } catch {
+      return false; // Told where the secret is read.
+    }
+  }).map((file) => `Everyone can read the secret in "${file}": chmod 600 ${shellWord(file)}`);
 }
 
 function shellWord(text: string): string {

@@ -320,7 +320,11 @@ Deno.test("loadConfig() accepts each kind of reference where a string is allowed
     load(job({ source: { driver: "ftp", args: { host: "h", passwd } } }));
   }
   const [problem] = problemsOf(job({ source: { driver: "ftp", args: { host: "h", passwd: { envv: "A" } } } }));
-  assert.equal(problem, "jobs[0].source.args.passwd: Expected a string that is not empty, got an object");
+  assert.equal(
+    problem,
+    "jobs[0].source.args.passwd: Expected a string that is not empty, or one of " +
+      '{"env": "NAME"}, {"file": "path"}, {"credential": "name"}, {"command": ["program", …]}, got an object',
+  );
 });
 
 Deno.test("loadConfig() leaves a schema that it cannot read to the driver, and says so", () => {
@@ -383,6 +387,13 @@ Deno.test("loadConfig() warns of a secret in a file that everyone can read, and 
     ]);
     assert.deepEqual(write("hunter2hunter2", 0o640), []);
     assert.deepEqual(write({ env: "PASSWD" }, 0o644), []);
+    Deno.writeTextFileSync(`${dir}/ftp.key`, "hunter2", { mode: 0o644 });
+    Deno.chmodSync(`${dir}/ftp.key`, 0o644);
+    assert.deepEqual(write({ file: "ftp.key" }, 0o644), [
+      `Everyone can read the secret in "${dir}/ftp.key": chmod 600 ${dir}/ftp.key`,
+    ]);
+    Deno.chmodSync(`${dir}/ftp.key`, 0o600);
+    assert.deepEqual(write({ file: "ftp.key" }, 0o644), []);
   });
 });
 

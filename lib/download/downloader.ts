@@ -176,7 +176,9 @@ export class Downloader {
       const held = isFresh ? 0 : statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0;
       const reservation = spool.reserve(file.fingerprint.sizeBytes ?? held, held);
       if (reservation === undefined) {
-        this.#noteFull("Spool is full: downloads wait, uploads go on");
+        const isDisk = spool.isDiskShort(Math.max(0, (file.fingerprint.sizeBytes ?? 0) - held));
+        const why = isDisk ? "Disk of the spool would have less free than spool.min_free" : "Spool is full";
+        this.#noteFull(`${why}: downloads wait, uploads go on`);
         return undefined;
       }
       let isQueued = false;

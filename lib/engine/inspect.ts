@@ -24,6 +24,7 @@ import { targetPath } from "../upload/target_path.ts";
 import { readSecrets, usablePlugin } from "./devices.ts";
 import { selectJobs } from "./engine.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
+import { formatWindows, isInWindow } from "./window.ts";
 
 /** A file that a run would move. */
 export interface PlannedFile {
@@ -70,7 +71,12 @@ export function readStatus(config: Config): StatusReport {
   }
   try {
     using store = new Store(config.statePath, { readOnly: true });
-    const jobs = jobStatuses(store);
+    const windows = new Map(config.jobs.map((job) => [job.name, job.windows]));
+    const now = new Date();
+    const jobs = jobStatuses(store).map((job) => {
+      const mine = windows.get(job.name) ?? [];
+      return isInWindow(mine, now) ? job : { ...job, waitsForWindow: formatWindows(mine) };
+    });
     const used = new Set(
       config.jobs.flatMap(({ source, targets }) => [source, ...targets.map(({ device }) => device)]),
     );
@@ -92,10 +98,12 @@ export function readStatus(config: Config): StatusReport {
       ...base,
       word: attention + denied > 0 || needsPerson
         ? "attention"
-        : closed.length > 0 && (left > 0 || isUnseen)
+        : (closed.length > 0 || jobs.some((job) => job.waitsForWindow !== undefined)) && (left > 0 || isUnseen)
         ? "waiting"
-        : left > 0
+        : left > 0 || isUnseen && pid !== undefined
         ? "working"
+        : isUnseen
+        ? "waiting"
         : "ok",
       jobs,
       devices,

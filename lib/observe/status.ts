@@ -29,6 +29,8 @@ export interface JobStatus {
   gone: Tally;
   targets: TargetStatus[];
   lastListing?: string;
+  /** The time windows that it waits for; absent while it may work. */
+  waitsForWindow?: string;
 }
 
 /** What was last said of a device. */

@@ -164,7 +164,12 @@ export class Spool {
 
   #hasRoom(bytes: number): boolean {
     if (this.#usedBytes + this.#reservedBytes + bytes > this.quotaBytes) return false;
-    return this.freeBytes() - this.#reservedBytes - bytes >= this.#minFreeBytes;
+    return !this.isDiskShort(bytes);
+  }
+
+  /** Whether `bytes` more would leave the disk less than must stay free, whatever the quota says. */
+  isDiskShort(bytes: number): boolean {
+    return this.freeBytes() - this.#reservedBytes - bytes < this.#minFreeBytes;
   }
 
   #checkLimit(sizeBytes: number): void {

@@ -210,11 +210,17 @@ export class Listing {
         BEYOND_FIRST,
         sourceId,
         `First contact with this source: only the newest ${maxFirst} files are taken (finder.max_first)`,
-        "filesync retry --job JOB takes the rest",
+        `filesync retry --job ${this.#jobArgument()} takes the rest`,
         Date.now(),
         maxFirst,
       ).map((row) => row.path);
     });
+  }
+
+  /** The job's name as a shell takes it. */
+  #jobArgument(): string {
+    const { name } = this.#store.get<{ name: string }>("SELECT name FROM job WHERE id = ?", this.#options.jobId)!;
+    return /^[\w.,:@%+/-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
   }
 
   #sightOne(entry: Entry, row: KnownRow): FoundFile | undefined {

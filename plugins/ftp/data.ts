@@ -161,5 +161,6 @@ function reuseProblem(session: Session, reply: Reply): TlsRefused | undefined {
     `Server wants data connections to resume the TLS session, which needs OpenSSL 3 (package libssl3): "${
       replyText(reply)
     }"`,
+    { hint: "apt install libssl3" },
   );
 }

@@ -44,12 +44,15 @@ export async function lookUp(session: Session, path: string, careful = true): Pr
 }
 
 /**
- * The name that a file has that was published as `path`: some servers (pure-ftpd) cut spaces off the end of a name and
- * find the file by both. Only a listing tells; names that end otherwise need none.
+ * The name that a file has that was published as `path`: pure-ftpd cuts spaces off the end of a name, or makes them
+ * underscores (1.0.50), and finds the file by both. Only a listing tells; names that end otherwise need none.
  */
 export async function publishedPath(session: Session, path: string): Promise<string> {
   if (!/\s$/.test(path) || await lookUpInListing(session, path) !== undefined) return path;
-  return await lookUpInListing(session, path.trimEnd()) === undefined ? path : path.trimEnd();
+  for (const other of [path.trimEnd(), path.replace(/\s+$/, (spaces) => "_".repeat(spaces.length))]) {
+    if (await lookUpInListing(session, other) !== undefined) return other;
+  }
+  return path;
 }
 
 /** {@linkcode lookUp} for servers without SIZE: in the listing of the directory above. */

@@ -68,7 +68,9 @@ function classify(error: unknown): { code: ErrorCode; details: ErrorDetails } {
     if (/not valid yet|expired/i.test(error.message)) return wrongTime(error.message);
     return {
       code: "denied",
-      details: { hint: 'Name the file of the signing authority in "ca", or the certificate\'s SHA-256 in "pin"' },
+      details: {
+        hint: error.hint ?? 'Name the file of the signing authority in "ca", or the certificate\'s SHA-256 in "pin"',
+      },
     };
   }
   if (error instanceof ConnectionLost || error instanceof BadReply) return { code: "unavailable", details: {} };

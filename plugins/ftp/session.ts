@@ -167,7 +167,11 @@ export class Session {
 
   async #authTls(tls: TlsClient, conn: Deno.TcpConn): Promise<void> {
     const reply = await this.control.command("AUTH TLS");
-    if (!isDone(reply)) throw new TlsRefused(`Server offers no TLS: "${replyText(reply)}"`);
+    if (!isDone(reply)) {
+      throw new TlsRefused(`Server offers no TLS: "${replyText(reply)}"`, {
+        hint: 'Turn TLS on at the server, or set "secure" to false: password and files then travel in clear',
+      });
+    }
     this.control.secure(await tls.wrap(conn));
   }
 

@@ -20,6 +20,13 @@ export class ConnectionLost extends Error {
 /** The server's certificate is not the expected one, or no TLS could be agreed upon. */
 export class TlsRefused extends Error {
   override readonly name = "TlsRefused";
+  /** What to do; absent: it is about the certificate. */
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.hint = options.hint;
+  }
 }
 
 /** Time for a TCP connection and for a TLS handshake, milliseconds. */

@@ -14,6 +14,10 @@ import {
   TlsRefused,
 } from "./stream.ts";
 
+/** What to do when the server answers a TLS handshake in clear. */
+const CLEAR_HINT =
+  'Server speaks no TLS at once on this port: try "secure": "explicit", or its port for TLS (mostly 990)';
+
 /** How a server proves itself. */
 export interface TlsOptions {
   /** The name or address that the certificate must be for. */
@@ -61,7 +65,11 @@ class DenoTls implements TlsClient {
       } catch (error) {
         closeConn(secured);
         if (error instanceof Deno.errors.InvalidData) {
-          throw new TlsRefused(`Cannot agree on TLS with "${hostname}": ${messageOf(error)}`, { cause: error });
+          const words = messageOf(error);
+          throw new TlsRefused(`Cannot agree on TLS with "${hostname}": ${words}`, {
+            ...(/corrupt message|InvalidContentType/i.test(words) ? { hint: CLEAR_HINT } : {}),
+            cause: error,
+          });
         }
         throw new ConnectionLost(`Connection broke during the TLS handshake: ${messageOf(error)}`, { cause: error });
       }
@@ -188,7 +196,9 @@ class OpensslStream implements ByteStream {
       await this.#flush();
       if (reason !== SSL_ERROR_WANT_READ) {
         const why = verified === 0 ? words : verifyProblem(verified);
-        throw new TlsRefused(`Cannot agree on TLS with "${hostname}": ${why}`);
+        // OpenSSL's words for a peer that answers in clear.
+        const isClear = /wrong version number|packet length too long|unknown protocol|http request/i.test(why);
+        throw new TlsRefused(`Cannot agree on TLS with "${hostname}": ${why}`, isClear ? { hint: CLEAR_HINT } : {});
       }
       if (!await this.#receive()) throw new ConnectionLost("Server ended the connection during the TLS handshake");
     }

@@ -147,7 +147,9 @@ class Upload {
         if (!(again instanceof ReplyError) || again.isNoSpace) throw again;
         throw new DriverError(
           "denied",
-          `Cannot write into directory "${parentOf(this.#params.path)}": ${again.message}`,
+          `Cannot write into ${
+            parentOf(this.#params.path) === "" ? "the device's root" : `directory "${parentOf(this.#params.path)}"`
+          }: ${again.message}`,
           {
             ...(parentOf(this.#params.path) === "" ? {} : { scope: "file" as const }),
             hint: "Give the user the right to write there on the server",

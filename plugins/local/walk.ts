@@ -65,7 +65,8 @@ async function* names(root: Root, directory: string, asked: string): AsyncGenera
       if (reason.code === "denied") {
         throw new Unreadable(`permission denied; let filesync read it, or leave it out: "exclude": ["${directory}/*"]`);
       }
-      if (isDamage(error)) throw new Unreadable(DAMAGED);
+      const flaw = flawOf(error);
+      if (flaw !== undefined) throw new Unreadable(flaw);
     }
     if (reason.code !== "denied") throw reason;
     throw new DriverError("failed", reason.message, reason.details);
@@ -85,16 +86,21 @@ function entryOf(root: Root, path: string, found: Deno.DirEntry): Entry | undefi
   } catch (error) {
     if (isAbsent(error)) return undefined;
     const kind = found.isDirectory ? "directory" : "file";
-    if (isDamage(error)) return { path, kind, problem: DAMAGED };
+    const flaw = flawOf(error);
+    if (flaw !== undefined) return { path, kind, problem: flaw };
     throw root.explain(error, `Cannot look at "${path}"`);
   }
 }
 
-const DAMAGED = "the disk cannot read it";
-
-function isDamage(error: unknown): boolean {
-  const code = osCode(error);
-  return code === "EIO" || code === "EUCLEAN";
+/** Why one name cannot be had, where others can: a place on the disk that is damaged, a path that is too deep. */
+function flawOf(error: unknown): string | undefined {
+  switch (osCode(error)) {
+    case "EIO":
+    case "EUCLEAN":
+      return "the disk cannot read it";
+    case "ENAMETOOLONG":
+      return "its path is too long for this system";
+  }
 }
 
 /** The entry of `path`, or `undefined` for what is neither a file nor a directory. */

@@ -44,6 +44,29 @@ Deno.test("list() tells a name that is no UTF-8 or holds a control character as 
     ]);
   }));
 
+Deno.test("list() tells a path that is too long for the system as a problem, and lists all others", () =>
+  withDriver("source", async (driver, base) => {
+    // No path that long can be named: it is put together from two.
+    const half = Array.from({ length: 10 }, () => "d".repeat(203)).join("/");
+    await Deno.mkdir(`${base}/lower/${half}`, { recursive: true });
+    await Deno.mkdir(`${base}/root/${half}`, { recursive: true });
+    await Deno.rename(`${base}/lower`, `${base}/root/${half}/lower`);
+    await Deno.writeTextFile(`${base}/root/plain`, "x");
+    await Deno.mkdir(`${base}/root/e`);
+    await Deno.writeTextFile(`${base}/root/e/other`, "x");
+    const call = testCall();
+    await driver.list({ directory: "", recursive: true }, call);
+    assert.deepEqual(call.sent.filter(({ kind }) => kind === "file").map(({ path }) => path).sort(), [
+      "e/other",
+      "plain",
+    ]);
+    const flawed = call.sent.filter(({ problem }) => problem !== undefined);
+    assert.deepEqual(flawed.map(({ kind, problem }) => [kind, problem]), [
+      ["directory", "its path is too long for this system"],
+    ]);
+    await new Deno.Command("rm", { args: ["-r", `${base}/root/${"d".repeat(203)}`] }).output();
+  }));
+
 Deno.test("list() fails when the root was replaced while it was listed", () =>
   withDriver("source", async (driver, base) => {
     for (let index = 0; index < 1500; index++) await Deno.writeTextFile(`${base}/root/${index}`, "");

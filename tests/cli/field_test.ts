@@ -113,7 +113,7 @@ testNeeding(
       await localJob(dir, { source: { driver: "local", args: { dir: "./stick" } } });
       const away = await filesync(dir, ["sync", "--once"]);
       assert.equal(away.code, 5);
-      assert.match(away.stderr, /^Nothing found: a device is away/m);
+      assert.match(away.stderr, /^Nothing found: a device is away or held/m);
       assert.match((await filesync(dir, ["status"])).stdout, /^waiting: a device is away/);
       await Deno.mkdir(`${dir}/stick`);
       assert.equal((await filesync(dir, ["sync", "--once"])).code, 0);
@@ -122,3 +122,17 @@ testNeeding(
     });
   },
 );
+
+Deno.test("status says that a job waits for its time window, and sync ends with 5", async () => {
+  await inTempDir(async (dir) => {
+    const hour = new Date().getUTCHours();
+    const window = `${String((hour + 3) % 24).padStart(2, "0")}:00-${String((hour + 4) % 24).padStart(2, "0")}:00`;
+    await localJob(dir, { window: [window] });
+    await Deno.writeTextFile(`${dir}/in/log`, "x");
+    const ended = await filesync(dir, ["sync", "--once"], { TZ: "UTC" });
+    assert.equal(ended.code, 5, ended.stderr);
+    const { stdout } = await filesync(dir, ["status"], { TZ: "UTC" });
+    assert.match(stdout, /^waiting: outside the time window of a job/);
+    assert.match(stdout, new RegExp(`^logs +source .*waits for its window ${window}`, "m"));
+  });
+});

@@ -73,3 +73,40 @@ testNeeding("script", "sync draws nothing where it was told not to, and colours 
     assert.ok(!json.includes("\x1b"), "events on the screen are not torn apart by live lines");
   });
 });
+
+testNeeding("script", "sync moves files and stops when told on a terminal that takes nothing", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir);
+    const files = 1500;
+    for (let n = 0; n < files; n++) await Deno.writeTextFile(`${dir}/in/${"long name ".repeat(10)}${n}`, `${n}`);
+    const command = `echo $$ >pid; exec "${Deno.execPath()}" run -A --no-prompt --quiet "${MAIN}" sync -v`;
+    // Nobody reads the pipe behind the terminal: that is what Ctrl-S does to the program.
+    const child = new Deno.Command("script", {
+      args: ["-qec", command, "/dev/null"],
+      cwd: dir,
+      env: { TERM: "xterm-256color", LC_ALL: "C.UTF-8" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    const until = async (isSo: () => boolean): Promise<void> => {
+      for (const end = Date.now() + 120_000; !isSo();) {
+        assert.ok(Date.now() < end, "it takes too long");
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    };
+    await until(() => [...Deno.readDirSync(`${dir}/out`)].length === files);
+    const pid = Number(await Deno.readTextFile(`${dir}/pid`));
+    Deno.kill(pid, "SIGTERM");
+    // As long as script does not read, its child stays as a zombie.
+    await until(() => {
+      try {
+        return /^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+      } catch {
+        return true;
+      }
+    });
+    await child.stdout.cancel();
+    await child.status;
+  });
+});

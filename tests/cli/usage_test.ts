@@ -37,9 +37,9 @@ Deno.test("filesync COMMAND --help shows examples that begin with the command", 
 Deno.test("filesync without a command shows its help and is a mistake", async () => {
   await inTempDir(async (dir) => {
     for (const args of [[], ["config"], ["plugins"]]) {
-      const { code, stdout } = await filesync(dir, args);
-      assert.equal(code, 2);
-      assert.match(stdout, /USAGE/);
+      const { code, stdout, stderr } = await filesync(dir, args);
+      assert.deepEqual([code, stdout], [2, ""], "stdout is for results");
+      assert.match(stderr, /USAGE/);
     }
   });
 });

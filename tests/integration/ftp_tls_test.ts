@@ -145,3 +145,30 @@ testNeeding(
   },
   hasCommand("openssl") && hasFtpServer("vsftpd"),
 );
+
+for (
+  const [secure, hint] of [
+    ["explicit", /^Turn TLS on at the server, or set "secure" to false/],
+    ["implicit", /^Server speaks no TLS at once on this port/],
+  ] as const
+) {
+  for (const makeDriver of [() => new FtpDriver(), () => new FtpDriver(() => null)]) {
+    const tls = makeDriver.toString().includes("null") ? "Deno's own TLS" : "OpenSSL";
+    testNeeding(
+      "pyftpdlib",
+      `a server without TLS and "secure": "${secure}": the hint says what to set, by ${tls}`,
+      () =>
+        withFtp("pyftpdlib", async (bed) => {
+          const { driver, close } = await bed.open({ host: "localhost", secure });
+          await assert.rejects(async () => await driver.stat({ path: "" }, directCall()), (error) => {
+            const { code, details } = error as { code: string; details: { hint?: string } };
+            assert.equal(code, "denied");
+            assert.match(details.hint ?? "", hint);
+            return true;
+          });
+          await close();
+        }, { makeDriver }),
+      hasFtpServer("pyftpdlib") && HAS_TLS,
+    );
+  }
+}
