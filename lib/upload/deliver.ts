@@ -167,10 +167,13 @@ async function upload(
   return await turn.client.upload(params, {
     signal: context.signal,
     limit: share,
-    onProgress: ({ doneBytes, resume }) => {
+    onProgress: ({ doneBytes, waitMs, resume }) => {
       const done = Math.min(doneBytes, delivery.sizeBytes);
-      if (isFirst && delivery.bestBytes > done) outcome.resentBytes = delivery.bestBytes - done;
-      isFirst = false;
+      // A driver that asks for patience may not know yet where it goes on.
+      if (waitMs === undefined) {
+        if (isFirst && delivery.bestBytes > done) outcome.resentBytes = delivery.bestBytes - done;
+        isFirst = false;
+      }
       outcome.doneBytes = Math.max(outcome.doneBytes, done);
       events.emit({
         event: "progress",

@@ -37,7 +37,7 @@ export class Directories {
     // 550 and 521 may mean that it is there already: another connection was faster.
     if (isDone(made) || isDone(await session.control.command(`CWD ${session.path(directory)}`))) return;
     const refusal = new ReplyError(command, made);
-    if (refusal.isNoSpace) throw refusal;
+    if (refusal.isNoSpace || refusal.isTransient) throw refusal;
     await session.enterRoot();
     if (refusal.isPermission) {
       throw new DriverError("denied", `Cannot make directory "${directory}": ${refusal.message}`, {

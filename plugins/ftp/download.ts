@@ -56,8 +56,9 @@ async function fetch(session: Session, params: DownloadParams, before: Fingerpri
       transfer = await Transfer.open(session, command, writer.startBytes);
     } catch (error) {
       if (!(error instanceof ReplyError)) throw error;
-      if (error.code === 550) throw await explainRefusal(session, params.path, error);
-      if (writer.startBytes === 0 || !error.isUnknown) throw error;
+      const isRestRefused = error.verb === "REST" && !error.isTransient;
+      if (error.code === 550 && !isRestRefused) throw await explainRefusal(session, params.path, error);
+      if (writer.startBytes === 0 || !(isRestRefused || error.isUnknown)) throw error;
       // A server without REST: from the beginning, over what is held.
       session.context.log("info", `Starts "${params.path}" again from 0: ${error.message}`);
       writer.close();

@@ -19,8 +19,8 @@ export async function publish(
 ): Promise<void> {
   const refusal = await rename(session, temporary, path);
   if (refusal === undefined) return;
-  // A rename that worked and was asked for twice: nothing has the temporary name, the whole has the final one.
-  if (refusal.code === 550 && await lookUp(session, temporary, false) === undefined) {
+  // A rename that worked, whatever was said of it: nothing has the temporary name, the whole has the final one.
+  if (await lookUp(session, temporary, false) === undefined) {
     const found = await lookUp(session, path, false);
     if (found?.kind === "file" && found.sizeBytes === sizeBytes) return;
   }
@@ -54,5 +54,5 @@ function refused(refusal: ReplyError, path: string): DriverError {
       hint: "Give the user the right to rename on the server",
     });
   }
-  return new DriverError("rejected", message);
+  return new DriverError(refusal.isTransient ? "failed" : "rejected", message);
 }

@@ -4,7 +4,7 @@ import { REPLY_TIMEOUT_MS } from "./control.ts";
 import { Transfer } from "./data.ts";
 import { lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
-import { BLOCK_BYTES, type Content, isSameRange, waiting } from "./proof.ts";
+import { BLOCK_BYTES, type Content, isSameRange } from "./proof.ts";
 import type { Session } from "./session.ts";
 import { ConnectionLost } from "./stream.ts";
 
@@ -17,7 +17,7 @@ const STORE_BYTES_PER_MS = 10_000;
 const REASON_TIMEOUT_MS = 5_000;
 
 /**
- * Brings `path` on the server to the whole of `content`.
+ * Brings `path` on the server to the whole of `content`. Returns how many bytes of it were there before.
  * @param onSent called when all bytes were written, before the server said so
  * @throws {ReplyError} the server refuses the name
  */
@@ -27,14 +27,15 @@ export async function sendFile(
   content: Content,
   call: Call,
   onSent: () => void,
-): Promise<void> {
-  const startBytes = await resumeAt(session, path, content, call);
-  if (startBytes === content.sizeBytes && startBytes > 0) {
+): Promise<number> {
+  const heldBytes = await resumeAt(session, path, content, call);
+  if (heldBytes === content.sizeBytes && heldBytes > 0) {
     onSent();
-    return;
+    return heldBytes;
   }
-  const transfer = await openStore(session, path, startBytes);
-  await pump(session, transfer.transfer, content, transfer.startBytes, call, onSent);
+  const { transfer, startBytes } = await openStore(session, path, heldBytes);
+  await pump(session, transfer, content, startBytes, call, onSent);
+  return startBytes;
 }
 
 /** The size of `path` once the server has stopped writing to it; 0 when it is not there. */
@@ -90,7 +91,7 @@ async function openStore(
           : await Transfer.open(session, `APPE ${absolute}`);
         return { transfer, startBytes };
       } catch (error) {
-        if (!(error instanceof ReplyError) || error.isNoSpace) throw error;
+        if (!(error instanceof ReplyError) || error.isNoSpace || error.isTransient) throw error;
         session.context.log("info", `Server does not go on with an upload: ${error.message}`);
         memory.learn(quirk);
       }
@@ -138,7 +139,7 @@ async function pump(
     ? REPLY_TIMEOUT_MS + (content.sizeBytes - startBytes) / STORE_BYTES_PER_MS
     : REASON_TIMEOUT_MS;
   try {
-    await waiting(call, doneBytes, transfer.finish(timeoutMs));
+    await transfer.finish(timeoutMs);
   } catch (error) {
     if (broken !== undefined && error instanceof ConnectionLost) throw broken;
     throw error;

@@ -1,4 +1,4 @@
-/** `deno task faults [--only NAME[,NAME]] [--scale ci|full] [--seed N]`: runs the campaign and writes `MATRIX.md`. */
+/** `deno task faults [--only NAME[,NAME]] [--scale ci|full] [--seed N]`: runs the campaign and writes `MATRIX.md`; `--render` only brings the file into order. */
 import { execFileSync } from "node:child_process";
 import { type Cell, keyOf, parseMatrix, renderMatrix } from "./matrix.ts";
 import { SCENARIOS } from "./registry.ts";
@@ -69,6 +69,10 @@ async function write(cells: readonly Cell[]): Promise<void> {
 }
 
 async function main(args: string[]): Promise<number> {
+  if (args.length === 1 && args[0] === "--render") {
+    await write([]);
+    return 0;
+  }
   const options = parse(args);
   if (typeof options === "string") {
     console.error(options);

@@ -76,5 +76,6 @@ async function run(
 
 export const CUTS: readonly Scenario[] = [
   cuts("link", "control and data cut at every 1/64 of a file"),
+  cuts("cut", "data connection closed at every 1/64 of a file"),
   cuts("reset", "data connection reset (RST) at every 1/64 of a file"),
 ];
