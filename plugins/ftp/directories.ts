@@ -45,6 +45,9 @@ export class Directories {
         hint: "Give the user the right to make directories on the server",
       });
     }
-    throw new DriverError("rejected", `Cannot make directory "${directory}": ${refusal.message}`);
+    throw new DriverError(
+      refusal.isOfTheName ? "rejected" : "failed",
+      `Cannot make directory "${directory}": ${refusal.message}`,
+    );
   }
 }

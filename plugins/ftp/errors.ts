@@ -32,6 +32,11 @@ export class ReplyError extends Error {
     return this.code < 500;
   }
 
+  /** The server's verdict on the name itself; 550 may be about anything, also about this moment. */
+  get isOfTheName(): boolean {
+    return (this.code === 553 || this.code === 501) && this.verb !== "RNFR";
+  }
+
   /** The server does not know the command or the parameter. */
   get isUnknown(): boolean {
     return this.code >= 500 && this.code <= 504;

@@ -8,7 +8,8 @@ import type { Session } from "./session.ts";
 /**
  * Renames `temporary` to `path`.
  * @param replaces a file at `path` may be replaced
- * @throws {DriverError} `rejected` when the server refuses the name, `denied` when it names missing rights
+ * @throws {DriverError} `rejected` when the server refuses the name, `denied` when it names missing rights, `failed` when
+ * it does not say why
  */
 export async function publish(
   session: Session,
@@ -54,5 +55,5 @@ function refused(refusal: ReplyError, path: string): DriverError {
       hint: "Give the user the right to rename on the server",
     });
   }
-  return new DriverError(refusal.isTransient ? "failed" : "rejected", message);
+  return new DriverError(refusal.isOfTheName ? "rejected" : "failed", message);
 }

@@ -91,7 +91,9 @@ async function openStore(
           : await Transfer.open(session, `APPE ${absolute}`);
         return { transfer, startBytes };
       } catch (error) {
-        if (!(error instanceof ReplyError) || error.isNoSpace || error.isTransient) throw error;
+        if (!(error instanceof ReplyError) || error.isNoSpace) throw error;
+        // ProFTPD says 451 for what its AllowStoreRestart forbids; any other 4xx is about this moment.
+        if (error.isTransient && !/restart|append|resum/i.test(error.message)) throw error;
         session.context.log("info", `Server does not go on with an upload: ${error.message}`);
         memory.learn(quirk);
       }

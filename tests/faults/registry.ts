@@ -3,6 +3,8 @@ import type { Scenario } from "./scenario.ts";
 import { KILLS } from "./scenarios/kill.ts";
 import { CUTS } from "./scenarios/cut.ts";
 import { POWER_CUTS } from "./scenarios/power.ts";
+import { REPLIES } from "./scenarios/replies.ts";
+import { SERVERS } from "./scenarios/servers.ts";
 import { SILENCES } from "./scenarios/silence.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -10,4 +12,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CUTS,
   ...POWER_CUTS,
   ...SILENCES,
+  ...REPLIES,
+  ...SERVERS,
 ];

@@ -13,6 +13,13 @@ const VERBS =
 
 /** A login that is refused for good holds the device for an hour, as it should. */
 const NO_LOGIN = VERBS.filter((verb) => verb !== "USER" && verb !== "PASS");
+/** 501 and 553 to these are a verdict on the file's name: it is parked, as it should. */
+const NO_NAMES = NO_LOGIN.filter((verb) => verb !== "MKD" && verb !== "RNTO");
+
+function verbsFor(reply: string): readonly string[] {
+  if (reply.startsWith("4")) return VERBS;
+  return /^(501|553)/.test(reply) ? NO_NAMES : NO_LOGIN;
+}
 
 interface Harm {
   /** What it is, for a person who waits. */
@@ -42,7 +49,7 @@ function refuse(reply: string): Harm {
     words: `each command is answered ${reply.slice(0, 3)} once`,
     restarts: true,
     hooks: (strike) => {
-      const isDue = once(reply.startsWith("5") ? NO_LOGIN : VERBS);
+      const isDue = once(verbsFor(reply));
       return {
         onCommand: (line) => {
           const verb = line.split(" ", 1)[0]!;
