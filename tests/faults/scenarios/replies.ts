@@ -26,6 +26,8 @@ interface Harm {
   words: string;
   /** Hooks for one wire; `strike` is called at each harm done. */
   hooks: (strike: (what: string) => void) => WireHooks;
+  /** The end that it is done to; both when absent. */
+  end?: "source" | "target";
   /** Files may be sent anew from their beginning: the server has refused the way to resume. */
   restarts?: boolean;
 }
@@ -63,9 +65,10 @@ function refuse(reply: string): Harm {
 }
 
 /** Each command is done, and its reply never comes: the connections end with it, or stay. */
-function lose(how: "cut" | "lose", verbs: readonly string[]): Harm {
+function lose(how: "cut" | "lose", verbs: readonly string[], end?: "source" | "target"): Harm {
   return {
-    words: how === "cut" ? "the link is cut instead of a reply" : "a reply does not come",
+    ...(end === undefined ? {} : { end }),
+    words: how === "cut" ? "the link is cut instead of a reply" : `the reply to ${verbs.join(", ")} does not come`,
     hooks: (strike) => {
       const isDue = once(verbs);
       return {
@@ -137,20 +140,23 @@ async function run(
   });
 }
 
-function row(name: string, fault: string, harms: Harm[], patient = false): Scenario {
+function row(name: string, fault: string, harms: Harm[]): Scenario {
   return {
     name,
     fault,
     protocols: PROTOCOLS,
     needs: FTP_SERVER_KINDS,
-    patient,
+    // Back-off is most of it.
+    patient: true,
     async run(protocol, options) {
       const random = seededRandom(options.seed);
       const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
       const sum = emptyOutcome();
+      const [source, target] = protocol.split("->");
+      const possible = harms.filter(({ end }) => end === undefined || (end === "source" ? source : target) === "ftp");
       const chosen = options.scale === "full"
-        ? FTP_SERVER_KINDS.flatMap((kind) => harms.map((harm) => ({ kind, harm })))
-        : [{ kind: pick(FTP_SERVER_KINDS), harm: pick(harms) }];
+        ? FTP_SERVER_KINDS.flatMap((kind) => possible.map((harm) => ({ kind, harm })))
+        : [{ kind: pick(FTP_SERVER_KINDS), harm: pick(possible) }];
       for (const { kind, harm } of chosen) {
         addOutcome(sum, await run(protocol, kind, harm, Math.floor(random() * 2 ** 31), options));
       }
@@ -159,7 +165,11 @@ function row(name: string, fault: string, harms: Harm[], patient = false): Scena
   };
 }
 
-const LAST_REPLIES = ["STOR", "RETR", "RNFR", "RNTO", "MKD"];
+/** Each costs the minute after which a reply is given up. */
+const LAST_REPLIES = [
+  lose("lose", ["RETR"], "source"),
+  ...["STOR", "RNFR", "RNTO", "MKD"].map((verb) => lose("lose", [verb], "target")),
+];
 
 export const REPLIES: readonly Scenario[] = [
   row("refused-4xx", "each command answered 4xx once", [
@@ -178,7 +188,7 @@ export const REPLIES: readonly Scenario[] = [
     refuse("553 File name not allowed."),
   ]),
   row("reply-cut", "the link cut instead of each reply once", [lose("cut", VERBS)]),
-  row("reply-lost", "the last reply never comes, the connection stays", [lose("lose", LAST_REPLIES)], true),
+  row("reply-lost", "the last reply never comes, the connection stays", LAST_REPLIES),
   row("lie-4xx", "commands done and told as failed, 4xx", [lie("451 Local error in processing.")]),
   row("lie-5xx", "commands done and told as failed, 5xx", [lie("550 Requested action not taken.")]),
 ];
