@@ -175,7 +175,8 @@ class Link {
       if (/^[2-6]\d\d /.test(line)) asked.shift();
       const verb = command.split(" ", 1)[0]!;
       let reply = line;
-      if (isFinal) {
+      // What is said to a client that is gone is no reply.
+      if (isFinal && !this.#client.destroyed) {
         const asking = this.#wire.hooks.onReply?.(verb, line, command);
         if (asking !== undefined) reply = await asking;
       }
