@@ -11,6 +11,8 @@ import { ConnectionLost } from "./stream.ts";
 /** After a cut the server may still be writing: its size counts when it was the same twice, so far apart. */
 const SETTLE_MS = 250;
 const SETTLE_COUNT_MAX = 40;
+/** Bytes of one write at the beginning of a transfer. */
+const FIRST_STEP_BYTES = 64 * 1024;
 /** Slowest writing of a server that has taken all bytes and has not answered yet, bytes a millisecond. */
 const STORE_BYTES_PER_MS = 10_000;
 /** Time for the reply that tells why the server cut a transfer, milliseconds. */
@@ -119,7 +121,9 @@ async function pump(
     spool.seekSync(startBytes, Deno.SeekMode.Start);
     const bytes = session.chunk;
     while (doneBytes < content.sizeBytes) {
-      const count = spool.readSync(bytes.subarray(0, Math.min(bytes.length, content.sizeBytes - doneBytes)));
+      // Small steps first: on a link that breaks soon, a step that came through tells that it carries something.
+      const stepBytes = doneBytes - startBytes < bytes.length ? FIRST_STEP_BYTES : bytes.length;
+      const count = spool.readSync(bytes.subarray(0, Math.min(stepBytes, content.sizeBytes - doneBytes)));
       if (count === null) {
         throw new DriverError("failed", `Spool file ended at byte ${doneBytes} of ${content.sizeBytes}`);
       }
