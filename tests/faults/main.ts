@@ -5,6 +5,8 @@ import { SCENARIOS } from "./registry.ts";
 import { missingNeeds, problemsOf, type Scale, type Scenario, seedOf } from "./scenario.ts";
 
 const FILE = new URL("MATRIX.md", import.meta.url);
+/** Aborted by Ctrl-C and SIGTERM: each run then ends its programs and servers before we end. */
+const ended = new AbortController();
 /** Patient scenarios at once. */
 const BESIDE_COUNT = 4;
 
@@ -51,7 +53,7 @@ async function runCell(scenario: Scenario, protocol: string, options: Options, c
   const outcome = await scenario.run(protocol, {
     seed: seedOf(options.seed, scenario, protocol),
     scale: options.scale,
-    signal: new AbortController().signal,
+    signal: ended.signal,
     tell: (line) => console.log(`         ${label}: ${line}`),
   });
   const problems = problemsOf(outcome);
@@ -84,6 +86,7 @@ async function main(args: string[]): Promise<number> {
     console.error(`Campaign needs ${missing.join(", ")}: install what .ci/run installs`);
     return 1;
   }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => ended.abort());
   const commit = commitOfCode();
   console.log(`seed ${options.seed}, scale ${options.scale}, commit ${commit}`);
   const cells: Cell[] = [];
@@ -93,7 +96,7 @@ async function main(args: string[]): Promise<number> {
       .map((protocol) => ({ scenario, protocol }))
   );
   const work = async (mine: typeof queue) => {
-    for (let next = mine.shift(); next !== undefined; next = mine.shift()) {
+    for (let next = mine.shift(); next !== undefined && !ended.signal.aborted; next = mine.shift()) {
       try {
         const cell = await runCell(next.scenario, next.protocol, options, commit);
         if (problemsOf(cell.outcome).length > 0) failedCount++;
