@@ -263,7 +263,7 @@ export class Downloader {
       });
     } catch (error) {
       const failure = spoolFailure(error) ?? asDriverError(error);
-      turn.end(failure);
+      turn.end(failure, outcome.heldBytes > file.bestBytes);
       await this.#fail(file, failure, { ...outcome, alone: turn.alone }, signal);
       reservation.end(statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0);
       if (failure.code === "no_space") {

@@ -12,8 +12,11 @@ export interface Turn {
   readonly capabilities: Capabilities;
   /** Whether this turn ran alone when it failed, so that a dead plugin is this call's doing. */
   readonly alone: boolean;
-  /** Gives the turn back; an error tells the gate what the device is worth now. Safe to call twice. */
-  end(error?: DriverError): void;
+  /**
+   * Gives the turn back; an error tells the gate what the device is worth now. Safe to call twice.
+   * @param hasProgressed the call came further than any before it: a link that breaks so is worth another try soon
+   */
+  end(error?: DriverError, hasProgressed?: boolean): void;
 }
 
 /** Options of a turn. */

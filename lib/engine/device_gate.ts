@@ -276,12 +276,14 @@ export class DeviceGate implements DeviceAccess {
   }
 
   /** For `GateTurn` only. */
-  endTurn(turn: GateTurn, error: DriverError | undefined): void {
+  endTurn(turn: GateTurn, error: DriverError | undefined, hasProgressed: boolean): void {
     if (error === undefined) {
       this.#failures = 0;
     } else {
       // All calls of a dead plugin fail together: only one that ran by itself is known to be the cause.
       if (error.code === "broken" && this.#running.size > 1) { for (const other of this.#running) other.shared = true; }
+      // A bad link that carries a bit each time must not wait longer and longer.
+      if (hasProgressed && error.code === "unavailable") this.#failures = 0;
       this.report(error);
     }
     this.#running.delete(turn);
@@ -309,9 +311,9 @@ class GateTurn implements Turn {
     return !this.shared;
   }
 
-  end(error?: DriverError): void {
+  end(error?: DriverError, hasProgressed = false): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#gate.endTurn(this, error);
+    this.#gate.endTurn(this, error, hasProgressed);
   }
 }

@@ -106,6 +106,21 @@ Deno.test("turn() gives as many turns as the device takes calls, and the next wh
   assert.equal(bed.device.count("capabilities"), 1);
 });
 
+Deno.test("end() starts back-off anew for a link that breaks after it has carried something", async () => {
+  using bed = new GateBed();
+  const broken = new DriverError("unavailable", "Link is gone");
+  const waitAfter = async (hasProgressed: boolean) => {
+    (await bed.turn()).end(broken, hasProgressed);
+    const waitMs = bed.clock.nextMs!;
+    await bed.clock.pass(waitMs);
+    return waitMs;
+  };
+  for (let n = 0; n < 6; n++) assert.ok(await waitAfter(true) < 1500);
+  for (let n = 0; n < 6; n++) await waitAfter(false);
+  assert.ok(await waitAfter(false) > 15_000);
+  assert.ok(await waitAfter(true) < 1500);
+});
+
 Deno.test("turn() lets two jobs take turns, however many turns one of them asks for", async () => {
   using bed = new GateBed();
   bed.device.can = { callsMax: 1 };

@@ -114,6 +114,8 @@ export async function serveStreams(driver: Driver, manifest: ServeManifest, stre
         ? { error: { code: METHOD_NOT_FOUND, message: `Method "${method}" is not supported` } }
         : { result };
     } catch (error) {
+      // How far a call came that failed decides how soon it is tried again.
+      progress.tellLast();
       if (error instanceof TypeError && !(error instanceof DriverError)) console.error(error);
       const failure = abort.signal.aborted && asDriverError(error).code === "failed"
         ? new DriverError("cancelled", "Call is cancelled", { cause: error })
@@ -231,7 +233,7 @@ type Notify = (method: string, params: unknown) => Promise<void>;
 function progressSender(
   id: number | string,
   tell: (method: string, params: unknown) => void,
-): { send: Call["progress"]; stop: () => void } {
+): { send: Call["progress"]; tellLast: () => void; stop: () => void } {
   let pending: Record<string, unknown> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lastBytes = 0;
@@ -255,6 +257,10 @@ function progressSender(
       }
       pending = { ...pending, id, doneBytes, ...options };
       if (timer === undefined) flush();
+    },
+    tellLast() {
+      if (pending !== undefined) tell("$/progress", pending);
+      pending = undefined;
     },
     stop() {
       clearTimeout(timer);

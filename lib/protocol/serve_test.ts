@@ -209,6 +209,18 @@ Deno.test("progress() sends the first at once, the rest at most 5 a second, and 
   await session.close();
 });
 
+Deno.test("progress() of a call that fails is told to its last", async () => {
+  const session = new Session({
+    upload(_params, call) {
+      for (let done = 0; done < 1000; done++) call.progress(done);
+      return Promise.reject(new Error("The link broke"));
+    },
+  });
+  await session.ask(1, "upload", { path: "a", spoolFile: "b", sha256: "c" });
+  const progress = session.messages.filter((message) => message.method === "$/progress").map(({ params }) => params);
+  assert.deepEqual(progress, [{ id: 1, doneBytes: 0 }, { id: 1, doneBytes: 999 }]);
+  await session.close();
+});
 Deno.test("confirm is answered with a receipt or null in a field", async () => {
   const session = new Session({ confirm: () => Promise.resolve(null) });
   assert.deepEqual((await session.ask(1, "confirm", { path: "a", sha256: "c" })).result, { receipt: null });

@@ -175,7 +175,10 @@ async function upload(
     onProgress: (progress) => {
       const { doneBytes, resume } = progress;
       const done = Math.min(doneBytes, delivery.sizeBytes);
-      recordResent(store, { delivery: delivery.id }, again.note({ ...progress, doneBytes: done }));
+      // A driver that asks for patience may not know yet where it goes on.
+      if (progress.waitMs === undefined) {
+        recordResent(store, { delivery: delivery.id }, again.note({ ...progress, doneBytes: done }));
+      }
       outcome.doneBytes = Math.max(outcome.doneBytes, done);
       events.emit({
         event: "progress",

@@ -201,7 +201,7 @@ export class Uploader {
       failure = new DriverError("no_space", error.message);
     } else {
       failure = asDriverError(error);
-      turn.end(error instanceof SpoolDamage ? undefined : failure);
+      turn.end(error instanceof SpoolDamage ? undefined : failure, outcome.doneBytes > delivery.bestBytes);
       try {
         if (error instanceof SpoolDamage) return await repairSpool(delivery, error, this.#options, signal);
         // A spool whose disk cannot be read looks to a driver as any failure does: before it is given up, we look.

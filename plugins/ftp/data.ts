@@ -2,6 +2,7 @@
 import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
 import { ReplyError, verbOf } from "./errors.ts";
 import { LineReader, type Reply, replyText } from "./parse_reply.ts";
+import { boundSendQueue } from "./send_queue.ts";
 import type { Session } from "./session.ts";
 import { type ByteStream, closeConn, ConnectionLost, messageOf, TlsRefused } from "./stream.ts";
 
@@ -43,6 +44,7 @@ export class Transfer {
       await session.control.send(command);
       conn = await connecting;
       session.closeData = () => closeConn(conn!);
+      if (isUpload(verbOf(command))) boundSendQueue(conn);
       const reply = await session.control.reply(REPLY_TIMEOUT_MS, verbOf(command));
       if (isDone(reply)) {
         closeConn(conn);

@@ -37,7 +37,7 @@ export class Directories {
     // 550 and 521 may mean that it is there already: another connection was faster.
     if (isDone(made) || isDone(await session.control.command(`CWD ${session.path(directory)}`))) return;
     const refusal = new ReplyError(command, made);
-    if (refusal.isNoSpace) throw refusal;
+    if (refusal.isNoSpace || refusal.isTransient) throw refusal;
     await session.enterRoot();
     if (refusal.isPermission) {
       throw new DriverError("denied", `Cannot make directory "${directory}": ${refusal.message}`, {
@@ -45,6 +45,9 @@ export class Directories {
         hint: "Give the user the right to make directories on the server",
       });
     }
-    throw new DriverError("rejected", `Cannot make directory "${directory}": ${refusal.message}`);
+    throw new DriverError(
+      refusal.isOfTheName ? "rejected" : "failed",
+      `Cannot make directory "${directory}": ${refusal.message}`,
+    );
   }
 }

@@ -34,7 +34,8 @@ export async function download(pool: Pool, params: DownloadParams, call: Call): 
 }
 
 async function fileAt(session: Session, path: string): Promise<Fingerprint> {
-  const found = await lookUp(session, path);
+  // 550 may be about this moment (a file in use): what is not found once is asked for again.
+  const found = await lookUp(session, path) ?? await lookUp(session, path);
   if (found === undefined) throw await explainMissing(session, path);
   if (found.kind === "directory") throw new DriverError("failed", `Path "${path}" is a directory: expected a file`);
   const { kind: _, ...fingerprint } = found;
@@ -56,8 +57,16 @@ async function fetch(session: Session, params: DownloadParams, before: Fingerpri
       transfer = await Transfer.open(session, command, writer.startBytes);
     } catch (error) {
       if (!(error instanceof ReplyError)) throw error;
-      if (error.code === 550) throw await explainRefusal(session, params.path, error);
-      if (writer.startBytes === 0 || !error.isUnknown) throw error;
+      const isRestRefused = error.verb === "REST" && !error.isTransient;
+      if (error.code === 550 && !isRestRefused) {
+        const reason = await explainRefusal(session, params.path, error);
+        if (reason.code !== "denied") throw reason;
+        transfer = await Transfer.open(session, command, writer.startBytes).catch((again) => {
+          throw again instanceof ReplyError ? reason : again;
+        });
+        return await pump(session, transfer, writer, before.sizeBytes, call);
+      }
+      if (writer.startBytes === 0 || !(isRestRefused || error.isUnknown)) throw error;
       // A server without REST: from the beginning, over what is held.
       session.context.log("info", `Starts "${params.path}" again from 0: ${error.message}`);
       writer.close();

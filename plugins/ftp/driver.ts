@@ -25,6 +25,7 @@ import { download, PRECISION_MS } from "./download.ts";
 import { explainMissing, listDirectory, lookUp } from "./entries.ts";
 import { ReplyError, toDriverError } from "./errors.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
+import { LivingCall } from "./living_call.ts";
 import { Memory } from "./memory.ts";
 import { loadOpenssl, type Openssl } from "./openssl.ts";
 import { Pool } from "./pool.ts";
@@ -80,7 +81,7 @@ export class FtpDriver implements Driver {
   }
 
   async list({ directory }: ListParams, call: Call): Promise<void> {
-    await this.#do(directory === "" ? "list" : `list "${directory}" on`, call, async (pool) => {
+    await this.#do(directory === "" ? "list" : `list "${directory}" on`, call, async (pool, call) => {
       checkPath(directory, "not_found", false);
       await pool.use(call.signal, async (session) => {
         try {
@@ -99,7 +100,7 @@ export class FtpDriver implements Driver {
   }
 
   async stat({ path }: { path: string }, call: Call): Promise<Entry> {
-    return await this.#do(path === "" ? "look at" : `look at "${path}" on`, call, async (pool) => {
+    return await this.#do(path === "" ? "look at" : `look at "${path}" on`, call, async (pool, call) => {
       checkPath(path, "not_found", false);
       return await pool.use(call.signal, async (session) => {
         if (path === "") {
@@ -114,16 +115,16 @@ export class FtpDriver implements Driver {
   }
 
   async download(params: DownloadParams, call: Call): Promise<DownloadResult> {
-    return await this.#do(`download "${params.path}" from`, call, async (pool) => {
+    return await this.#do(`download "${params.path}" from`, call, async (pool, call) => {
       checkPath(params.path, "not_found");
       const result = await download(pool, params, call);
       pool.grow();
       return result;
-    });
+    }, params.offsetBytes);
   }
 
   async upload(params: UploadParams, call: Call): Promise<Receipt> {
-    return await this.#do(`upload "${params.path}" to`, call, async (pool) => {
+    return await this.#do(`upload "${params.path}" to`, call, async (pool, call) => {
       checkPath(params.path, "rejected");
       const receipt = await upload(pool, this.#directories, params, call);
       pool.grow();
@@ -132,14 +133,14 @@ export class FtpDriver implements Driver {
   }
 
   async confirm(params: UploadParams, call: Call): Promise<Receipt | null> {
-    return await this.#do(`confirm "${params.path}" on`, call, async (pool) => {
+    return await this.#do(`confirm "${params.path}" on`, call, async (pool, call) => {
       checkPath(params.path, "rejected");
       return await confirm(pool, params, call);
     });
   }
 
   async remove({ path, expect }: RemoveParams, call: Call): Promise<void> {
-    await this.#do(`remove "${path}" from`, call, async (pool) => {
+    await this.#do(`remove "${path}" from`, call, async (pool, call) => {
       checkPath(path, "failed");
       await pool.use(call.signal, async (session) => {
         const found = await lookUp(session, path);
@@ -165,7 +166,7 @@ export class FtpDriver implements Driver {
   }
 
   async check(call: Call): Promise<Finding[]> {
-    return await this.#do("check", call, (pool) => check(pool, this.#params!.role, this.#params!.device, call));
+    return await this.#do("check", call, (pool, call) => check(pool, this.#params!.role, this.#params!.device, call));
   }
 
   async shutdown(): Promise<void> {
@@ -178,11 +179,17 @@ export class FtpDriver implements Driver {
   }
 
   /** Runs `work`; its failure gets the contract's code and the name of what was wanted. */
-  async #do<T>(action: string, call: Call, work: (pool: Pool) => Promise<T>): Promise<T> {
+  async #do<T>(
+    action: string,
+    call: Call,
+    work: (pool: Pool, call: Call) => Promise<T>,
+    startBytes = 0,
+  ): Promise<T> {
     const pool = this.#pool;
     if (pool === undefined) throw new DriverError("failed", "Driver is not initialized");
+    using living = new LivingCall(call, startBytes);
     try {
-      return await work(pool);
+      return await work(pool, living);
     } catch (error) {
       if (call.signal.aborted) throw new DriverError("cancelled", "Call is cancelled", { cause: error });
       throw toDriverError(error, `${action} "${this.#params?.device}"`);

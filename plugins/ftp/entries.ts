@@ -38,7 +38,8 @@ export async function lookUp(session: Session, path: string, careful = true): Pr
     if (modifiedMs !== undefined) found.modifiedMs = modifiedMs;
     return found;
   }
-  if (isUnknown(size)) return await lookUpInListing(session, path);
+  // Anything but "no such file" is no answer: a name that is taken must not be thought free.
+  if (size.code !== 550) return await lookUpInListing(session, path);
   if (!careful) return undefined;
   return isDone(await session.control.command(`CWD ${absolute}`)) ? { kind: "directory" } : undefined;
 }
@@ -151,7 +152,7 @@ async function readList(session: Session, directory: string, take: Take): Promis
       }, take);
       if (linesCount > 0) return;
     } catch (error) {
-      if (!(error instanceof ReplyError) || linesCount > 0) throw error;
+      if (!(error instanceof ReplyError) || error.isTransient || linesCount > 0) throw error;
     }
     memory.learn("noListAll");
   }
@@ -274,8 +275,4 @@ function fileOf({ sizeBytes, modifiedMs }: MlsdEntry): Found & { kind: "file" } 
     ...(sizeBytes === undefined ? {} : { sizeBytes }),
     ...(modifiedMs === undefined ? {} : { modifiedMs }),
   };
-}
-
-function isUnknown(reply: Reply): boolean {
-  return reply.code >= 500 && reply.code <= 504;
 }

@@ -6,11 +6,13 @@ import { ConnectionLost, TlsRefused } from "./stream.ts";
 /** The server refused a command. */
 export class ReplyError extends Error {
   override readonly name = "ReplyError";
+  readonly verb: string;
   readonly code: number;
   readonly reply: Reply;
 
   constructor(command: string, reply: Reply) {
     super(`server answers ${verbOf(command)} with "${replyText(reply)}"`);
+    this.verb = verbOf(command);
     this.code = reply.code;
     this.reply = reply;
   }
@@ -23,6 +25,16 @@ export class ReplyError extends Error {
   get isNoSpace(): boolean {
     return this.code === 452 || this.code === 552 ||
       /no space|disk (?:is )?full|quota|insufficient storage|out of space/i.test(replyText(this.reply));
+  }
+
+  /** 4xx: not now, perhaps later (RFC 959, 4.2.1). Nothing is learned from it. */
+  get isTransient(): boolean {
+    return this.code < 500;
+  }
+
+  /** The server's verdict on the name itself; 550 may be about anything, also about this moment. */
+  get isOfTheName(): boolean {
+    return (this.code === 553 || this.code === 501) && this.verb !== "RNFR";
   }
 
   /** The server does not know the command or the parameter. */

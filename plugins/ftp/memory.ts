@@ -1,19 +1,20 @@
 /** What the driver has learned of its server, kept in `stateDir`: habits, and how many connections it takes. */
 
-/** How long a refused number of connections is believed, milliseconds. */
+/** How long a refusal is believed, milliseconds: servers are mended, and one odd answer must not cost resuming for good. */
 const REFUSAL_AGE_MS = 24 * 60 * 60 * 1000;
 
+/** The habits, each with the time when it was met. */
 interface Remembered {
   /** Host, port and user: another server has other habits. */
   server: string;
-  noEpsv?: boolean;
-  noMlsd?: boolean;
+  noEpsvMs?: number;
+  noMlsdMs?: number;
   /** `LIST -a` fails or lists nothing. */
-  noListAll?: boolean;
+  noListAllMs?: number;
   /** REST before STOR is refused or ignored. */
-  noStoreRestart?: boolean;
-  noAppend?: boolean;
-  noSetTime?: boolean;
+  noStoreRestartMs?: number;
+  noAppendMs?: number;
+  noSetTimeMs?: number;
   /** The `dir` that was there once. */
   root?: string;
   connectionsMax?: number;
@@ -46,12 +47,12 @@ export class Memory {
   }
 
   has(quirk: Quirk): boolean {
-    return this.#remembered[quirk] === true;
+    return isFresh(this.#remembered[`${quirk}Ms`]);
   }
 
   learn(quirk: Quirk): void {
-    if (this.#remembered[quirk]) return;
-    this.#remembered[quirk] = true;
+    if (this.has(quirk)) return;
+    this.#remembered[`${quirk}Ms`] = Date.now();
     this.#save();
   }
 
@@ -69,9 +70,7 @@ export class Memory {
   /** Most connections that the server took, when it refused more within the last day. */
   get connectionsMax(): number | undefined {
     const { connectionsMax, refusedMs } = this.#remembered;
-    if (connectionsMax === undefined || refusedMs === undefined) return undefined;
-    // A refusal of the future was noted under a wrong clock.
-    return Math.abs(Date.now() - refusedMs) < REFUSAL_AGE_MS ? connectionsMax : undefined;
+    return isFresh(refusedMs) ? connectionsMax : undefined;
   }
 
   learnConnections(connectionsMax: number): void {
@@ -85,4 +84,9 @@ export class Memory {
     Deno.writeTextFileSync(temporary, JSON.stringify(this.#remembered));
     Deno.renameSync(temporary, this.#file);
   }
+}
+
+/** A refusal of the future was noted under a wrong clock. */
+function isFresh(refusedMs: number | undefined): boolean {
+  return refusedMs !== undefined && Math.abs(Date.now() - refusedMs) < REFUSAL_AGE_MS;
 }

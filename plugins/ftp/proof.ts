@@ -13,8 +13,6 @@ const WHOLE_BYTES_MAX = 8 * 1024 * 1024;
 const SPREAD_COUNT = 16;
 /** Slowest reading of a server that hashes, bytes a millisecond. */
 const HASH_BYTES_PER_MS = 10_000;
-/** How often a call that waits for the server says so, milliseconds. */
-const HEARTBEAT_MS = 20_000;
 
 /** What a file to be uploaded is. */
 export interface Content {
@@ -37,7 +35,7 @@ export async function proveSame(
   content: Content,
   call: Call,
 ): Promise<Proof | undefined> {
-  const sha256 = await hashOf(session, path, content.sizeBytes, call);
+  const sha256 = await hashOf(session, path, content.sizeBytes);
   if (sha256 !== undefined) return sha256 === content.sha256 ? "checksum" : undefined;
   for (const [at, length] of blocksOf(content.sizeBytes)) {
     if (!await isSameRange(session, path, content.spoolFile, at, length, call)) return undefined;
@@ -50,7 +48,6 @@ export async function hashOf(
   session: Session,
   path: string,
   sizeBytes: number,
-  call: Call,
 ): Promise<string | undefined> {
   const absolute = session.path(path);
   let command: string;
@@ -60,25 +57,11 @@ export async function hashOf(
     command = `HASH ${absolute}`;
   } else if (session.has("xsha256")) command = `XSHA256 ${absolute}`;
   else return undefined;
-  const reply = await waiting(
-    call,
-    sizeBytes,
-    session.control.command(command, REPLY_TIMEOUT_MS + sizeBytes / HASH_BYTES_PER_MS),
-  );
+  const reply = await session.control.command(command, REPLY_TIMEOUT_MS + sizeBytes / HASH_BYTES_PER_MS);
   if (!isDone(reply)) return undefined;
   // 250 <hex>, 213 SHA-256 0-49 <hex> name, 250-… 250 <hex>: the only run of 64 digits that stands alone.
   return /(?:^|\s)([0-9a-f]{64})(?:\s|$)/i.exec(reply.lines.map((line) => line.replace(/^\d{3}[ -]/, "")).join("\n"))
     ?.[1]?.toLowerCase();
-}
-
-/** Tells the host that the call is alive while `promise` is pending. */
-export async function waiting<T>(call: Call, doneBytes: number, promise: Promise<T>): Promise<T> {
-  const heartbeat = setInterval(() => call.progress(doneBytes, { waitMs: 3 * HEARTBEAT_MS }), HEARTBEAT_MS);
-  try {
-    return await promise;
-  } finally {
-    clearInterval(heartbeat);
-  }
 }
 
 /**

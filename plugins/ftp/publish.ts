@@ -8,7 +8,8 @@ import type { Session } from "./session.ts";
 /**
  * Renames `temporary` to `path`.
  * @param replaces a file at `path` may be replaced
- * @throws {DriverError} `rejected` when the server refuses the name, `denied` when it names missing rights
+ * @throws {DriverError} `rejected` when the server refuses the name, `denied` when it names missing rights, `failed` when
+ * it does not say why
  */
 export async function publish(
   session: Session,
@@ -19,8 +20,8 @@ export async function publish(
 ): Promise<void> {
   const refusal = await rename(session, temporary, path);
   if (refusal === undefined) return;
-  // A rename that worked and was asked for twice: nothing has the temporary name, the whole has the final one.
-  if (refusal.code === 550 && await lookUp(session, temporary, false) === undefined) {
+  // A rename that worked, whatever was said of it: nothing has the temporary name, the whole has the final one.
+  if (await lookUp(session, temporary, false) === undefined) {
     const found = await lookUp(session, path, false);
     if (found?.kind === "file" && found.sizeBytes === sizeBytes) return;
   }
@@ -54,5 +55,5 @@ function refused(refusal: ReplyError, path: string): DriverError {
       hint: "Give the user the right to rename on the server",
     });
   }
-  return new DriverError("rejected", message);
+  return new DriverError(refusal.isOfTheName ? "rejected" : "failed", message);
 }

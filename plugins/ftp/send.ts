@@ -4,20 +4,22 @@ import { REPLY_TIMEOUT_MS } from "./control.ts";
 import { Transfer } from "./data.ts";
 import { lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
-import { BLOCK_BYTES, type Content, isSameRange, waiting } from "./proof.ts";
+import { BLOCK_BYTES, type Content, isSameRange } from "./proof.ts";
 import type { Session } from "./session.ts";
 import { ConnectionLost } from "./stream.ts";
 
 /** After a cut the server may still be writing: its size counts when it was the same twice, so far apart. */
 const SETTLE_MS = 250;
 const SETTLE_COUNT_MAX = 40;
+/** Bytes of one write at the beginning of a transfer. */
+const FIRST_STEP_BYTES = 64 * 1024;
 /** Slowest writing of a server that has taken all bytes and has not answered yet, bytes a millisecond. */
 const STORE_BYTES_PER_MS = 10_000;
 /** Time for the reply that tells why the server cut a transfer, milliseconds. */
 const REASON_TIMEOUT_MS = 5_000;
 
 /**
- * Brings `path` on the server to the whole of `content`.
+ * Brings `path` on the server to the whole of `content`. Returns how many bytes of it were there before.
  * @param onSent called when all bytes were written, before the server said so
  * @throws {ReplyError} the server refuses the name
  */
@@ -27,14 +29,15 @@ export async function sendFile(
   content: Content,
   call: Call,
   onSent: () => void,
-): Promise<void> {
-  const startBytes = await resumeAt(session, path, content, call);
-  if (startBytes === content.sizeBytes && startBytes > 0) {
+): Promise<number> {
+  const heldBytes = await resumeAt(session, path, content, call);
+  if (heldBytes === content.sizeBytes && heldBytes > 0) {
     onSent();
-    return;
+    return heldBytes;
   }
-  const transfer = await openStore(session, path, startBytes);
-  await pump(session, transfer.transfer, content, transfer.startBytes, call, onSent);
+  const { transfer, startBytes } = await openStore(session, path, heldBytes);
+  await pump(session, transfer, content, startBytes, call, onSent);
+  return startBytes;
 }
 
 /** The size of `path` once the server has stopped writing to it; 0 when it is not there. */
@@ -93,6 +96,8 @@ async function openStore(
         return { transfer, startBytes };
       } catch (error) {
         if (!(error instanceof ReplyError) || error.isNoSpace) throw error;
+        // ProFTPD says 451 for what its AllowStoreRestart forbids; any other 4xx is about this moment.
+        if (error.isTransient && !/restart|append|resum/i.test(error.message)) throw error;
         session.context.log("info", `Server does not go on with an upload: ${error.message}`);
         memory.learn(quirk);
       }
@@ -118,7 +123,9 @@ async function pump(
     spool.seekSync(startBytes, Deno.SeekMode.Start);
     const bytes = session.chunk;
     while (doneBytes < content.sizeBytes) {
-      const count = spool.readSync(bytes.subarray(0, Math.min(bytes.length, content.sizeBytes - doneBytes)));
+      // Small steps first: on a link that breaks soon, a step that came through tells that it carries something.
+      const stepBytes = doneBytes - startBytes < bytes.length ? FIRST_STEP_BYTES : bytes.length;
+      const count = spool.readSync(bytes.subarray(0, Math.min(stepBytes, content.sizeBytes - doneBytes)));
       if (count === null) {
         throw new DriverError("failed", `Spool file ended at byte ${doneBytes} of ${content.sizeBytes}`);
       }
@@ -140,7 +147,7 @@ async function pump(
     ? REPLY_TIMEOUT_MS + (content.sizeBytes - startBytes) / STORE_BYTES_PER_MS
     : REASON_TIMEOUT_MS;
   try {
-    await waiting(call, doneBytes, transfer.finish(timeoutMs));
+    await transfer.finish(timeoutMs);
   } catch (error) {
     if (broken !== undefined && error instanceof ConnectionLost) throw broken;
     throw error;

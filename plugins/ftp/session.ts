@@ -80,6 +80,8 @@ export class Session {
         closeConn(conn);
       } else session.close();
       signal?.throwIfAborted();
+      // No file is concerned yet: what is refused here is the server's state.
+      if (error instanceof ReplyError) throw new ConnectionLost(error.message, { cause: error });
       throw error;
     } finally {
       signal?.removeEventListener("abort", onAbort);
@@ -124,7 +126,7 @@ export class Session {
     const command = reply === undefined ? "PASV" : "EPSV";
     reply ??= await this.control.command("PASV");
     const port = portOf(reply);
-    if (port === undefined) throw new ReplyError(command, reply);
+    if (port === undefined) throw new ConnectionLost(new ReplyError(command, reply).message);
     const connecting = connectTcp(this.#dataHost, port, this.#closing.signal);
     connecting.catch(() => {}); // Awaited later, after the command that uses it was sent.
     return { connecting };
@@ -181,6 +183,9 @@ export class Session {
     if (reply.code === 331) reply = await this.control.command(`PASS ${passwd}`);
     if (isDone(reply)) return;
     if (isTooMany(reply)) throw new TooManyConnections(`Server refuses the login: "${replyText(reply)}"`);
+    if (reply.code < 500 && reply.code !== 332 && reply.code !== 430) {
+      throw new ConnectionLost(`Server cannot log us in now: "${replyText(reply)}"`);
+    }
     if (reply.code === 332) {
       throw new DriverError("unsupported", "Server asks for an account (ACCT), which FileSync does not send");
     }

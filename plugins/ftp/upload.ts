@@ -11,7 +11,6 @@ import {
   temporaryPath,
   type UploadParams,
 } from "../../lib/driver/mod.ts";
-import { isDone } from "./control.ts";
 import type { Directories } from "./directories.ts";
 import { lookUp, publishedPath } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
@@ -92,6 +91,8 @@ class Upload {
   readonly #temporary: string;
   /** All bytes were written: what is on the server may be whole. */
   isSent = false;
+  /** What the server held before this attempt. */
+  #heldBytes = 0;
 
   constructor(directories: Directories, params: UploadParams, call: Call, temporary: string) {
     this.#directories = directories;
@@ -134,7 +135,7 @@ class Upload {
   async #send(session: Session): Promise<void> {
     const onSent = () => this.isSent = true;
     try {
-      await sendFile(session, this.#temporary, this.#params, this.#call, onSent);
+      this.#heldBytes = await sendFile(session, this.#temporary, this.#params, this.#call, onSent);
     } catch (error) {
       if (!(error instanceof ReplyError) || error.isNoSpace || (error.code !== 550 && error.code !== 553)) throw error;
       // The directory that was made once may be gone: the temporary name itself is one that every server takes.
@@ -142,7 +143,7 @@ class Upload {
       await session.enterRoot();
       await this.#directories.ensure(session, parentOf(this.#params.path));
       try {
-        await sendFile(session, this.#temporary, this.#params, this.#call, onSent);
+        this.#heldBytes = await sendFile(session, this.#temporary, this.#params, this.#call, onSent);
       } catch (again) {
         if (!(again instanceof ReplyError) || again.isNoSpace) throw again;
         throw new DriverError(
@@ -165,13 +166,17 @@ class Upload {
     const found = await lookUp(session, this.#temporary, false);
     if (found?.kind !== "file" || found.sizeBytes !== sizeBytes) {
       const actual = found?.kind === "file" ? `${found.sizeBytes} bytes` : "nothing";
+      if (found?.kind === "file" && found.sizeBytes! > this.#heldBytes && found.sizeBytes! < sizeBytes) {
+        // A data connection that something on the way closed looks to a server like the file's end. What it has is good.
+        throw new ConnectionLost(`Data connection was cut: server holds ${actual} of ${sizeBytes}`);
+      }
       await this.#discard(session);
       throw new DriverError(
         "corrupt",
         `Server holds ${actual} of "${path}" after the upload: expected ${sizeBytes} bytes`,
       );
     }
-    const hash = await hashOf(session, this.#temporary, sizeBytes, this.#call);
+    const hash = await hashOf(session, this.#temporary, sizeBytes);
     if (hash !== undefined && hash !== sha256) {
       await this.#discard(session);
       throw new DriverError(
@@ -215,6 +220,6 @@ class Upload {
       return;
     }
     // vsftpd sets the time by MDTM; others take the whole for a name that does not exist.
-    if (!isDone(await session.control.command(`MDTM ${what}`))) memory.learn("noSetTime");
+    if ((await session.control.command(`MDTM ${what}`)).code >= 500) memory.learn("noSetTime");
   }
 }

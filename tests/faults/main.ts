@@ -1,10 +1,12 @@
-/** `deno task faults [--only NAME[,NAME]] [--scale ci|full] [--seed N]`: runs the campaign and writes `MATRIX.md`. */
+/** `deno task faults [--only NAME[,NAME]] [--scale ci|full] [--seed N]`: runs the campaign and writes `MATRIX.md`; `--render` only brings the file into order. */
 import { execFileSync } from "node:child_process";
 import { type Cell, keyOf, parseMatrix, renderMatrix } from "./matrix.ts";
 import { SCENARIOS } from "./registry.ts";
 import { missingNeeds, problemsOf, type Scale, type Scenario, seedOf } from "./scenario.ts";
 
 const FILE = new URL("MATRIX.md", import.meta.url);
+/** Aborted by Ctrl-C and SIGTERM: each run then ends its programs and servers before we end. */
+const ended = new AbortController();
 /** Patient scenarios at once. */
 const BESIDE_COUNT = 4;
 
@@ -51,7 +53,7 @@ async function runCell(scenario: Scenario, protocol: string, options: Options, c
   const outcome = await scenario.run(protocol, {
     seed: seedOf(options.seed, scenario, protocol),
     scale: options.scale,
-    signal: new AbortController().signal,
+    signal: ended.signal,
     tell: (line) => console.log(`         ${label}: ${line}`),
   });
   const problems = problemsOf(outcome);
@@ -69,6 +71,10 @@ async function write(cells: readonly Cell[]): Promise<void> {
 }
 
 async function main(args: string[]): Promise<number> {
+  if (args.length === 1 && args[0] === "--render") {
+    await write([]);
+    return 0;
+  }
   const options = parse(args);
   if (typeof options === "string") {
     console.error(options);
@@ -80,6 +86,7 @@ async function main(args: string[]): Promise<number> {
     console.error(`Campaign needs ${missing.join(", ")}: install what .ci/run installs`);
     return 1;
   }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => ended.abort());
   const commit = commitOfCode();
   console.log(`seed ${options.seed}, scale ${options.scale}, commit ${commit}`);
   const cells: Cell[] = [];
@@ -89,7 +96,7 @@ async function main(args: string[]): Promise<number> {
       .map((protocol) => ({ scenario, protocol }))
   );
   const work = async (mine: typeof queue) => {
-    for (let next = mine.shift(); next !== undefined; next = mine.shift()) {
+    for (let next = mine.shift(); next !== undefined && !ended.signal.aborted; next = mine.shift()) {
       try {
         const cell = await runCell(next.scenario, next.protocol, options, commit);
         if (problemsOf(cell.outcome).length > 0) failedCount++;

@@ -94,17 +94,17 @@ function table(head: string[], rows: string[][]): string[] {
   return [line(head), line(head.map(() => "---")), ...rows.map(line), ""];
 }
 
-/** The cells of a file that {@linkcode renderMatrix} wrote. */
+/** The cells of a file that {@linkcode renderMatrix} wrote; of both sides where a merge left it in conflict. */
 export function parseMatrix(text: string): Cell[] {
-  const at = text.indexOf("## The figures");
-  if (at < 0) return [];
-  const lines = text.slice(at).split("\n").filter((line) => line.startsWith("| ")).slice(2);
-  return lines.map((line) => {
+  const isRow = (line: string) => line.startsWith("| ") && line.split(" | ").length >= COLUMNS.length - 1;
+  const lines = text.split("\n").filter((line) => isRow(line) && !/^\| (fault|---) \|/.test(line));
+  const cells = lines.map((line) => {
     const fields = line.slice(2).replace(/ \|$/, "").split(" | ");
     const cell: Cell = { fault: "", protocol: "", outcome: emptyOutcome(), seed: 0, commit: "" };
     COLUMNS.forEach(([, , read], index) => read(cell, fields[index]?.trim() ?? ""));
     return cell;
   });
+  return [...new Map(cells.map((cell) => [keyOf(cell), cell])).values()];
 }
 
 /** Names a cell. */

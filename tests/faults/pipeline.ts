@@ -17,7 +17,9 @@ import { Watcher } from "./watcher.ts";
 export const RESENT_FILE_BYTES = 256 * 1024;
 export const RESENT_ALL_BYTES = 2 * 1024 * 1024;
 
-/** Lines of the log in one run beyond which it counts as flooded. */
+/** A pipeline that tells nothing new for so long is asked how things stand, milliseconds. */
+const STATUS_MS = 5_000;
+/** Lines of the log in one run beyond which it counts as flooded, unless a scenario knows better. */
 const LOG_LINES_MAX = 400;
 
 export interface PipelineOptions {
@@ -42,6 +44,8 @@ export interface FinishOptions {
   runs: number;
   /** Drivers may be told broken so often. */
   brokenMax?: number;
+  /** Lines that one run of the program may write into its log. */
+  logLinesMax?: number;
   notes?: string[];
 }
 
@@ -159,9 +163,24 @@ export class Pipeline implements AsyncDisposable {
     return true;
   }
 
-  /** Resolves when every file was told as delivered. */
+  /** Resolves when every file is delivered, as the program says. */
   async untilDelivered(timeoutMs = 180_000): Promise<boolean> {
-    return await this.until(() => this.delivered.size >= Object.keys(this.sizes).length, timeoutMs);
+    const untilMs = performance.now() + timeoutMs;
+    const isTold = () => this.delivered.size >= Object.keys(this.sizes).length;
+    while (performance.now() < untilMs) {
+      const countBefore = this.delivered.size;
+      if (await this.until(isTold, Math.min(STATUS_MS, untilMs - performance.now()))) return true;
+      // A program that was killed may have committed what it had no time to tell.
+      if (this.delivered.size === countBefore && await this.#isSaidToBeThere()) return true;
+      if (this.program.hasEnded) return isTold();
+    }
+    return false;
+  }
+
+  async #isSaidToBeThere(): Promise<boolean> {
+    const present = new Set(filesBelow(this.target.dir));
+    if (Object.keys(this.sizes).some((path) => !present.has(path))) return false;
+    return (await status(this.config)).word === "ok";
   }
 
   /** Stops the program and judges everything. */
@@ -188,7 +207,8 @@ export class Pipeline implements AsyncDisposable {
     outcome.halfUnderFinalName = this.#watcher.seen.size;
     outcome.humanActions = told.parkedTotal;
     const broken = this.events.filter(({ event, code }) => event === "device" && code === "broken").length;
-    const isFlooded = this.#programs.some(({ stderr }) => stderr.split("\n").length > LOG_LINES_MAX);
+    const linesMax = options.logLinesMax ?? LOG_LINES_MAX;
+    const isFlooded = this.#programs.some(({ stderr }) => stderr.split("\n").length > linesMax);
     outcome.unhealthy = this.#endedAlone + Math.max(0, broken - (options.brokenMax ?? 0)) + (isFlooded ? 1 : 0);
     const resent = this.resent();
     if (options.resentLimitBytes !== null && (this.source.ftp !== undefined || this.target.ftp !== undefined)) {

@@ -6,6 +6,9 @@ import { CLOCK_JUMPS } from "./scenarios/clock.ts";
 import { DAMAGED_STORES } from "./scenarios/damage.ts";
 import { POWER_CUTS } from "./scenarios/power.ts";
 import { SOAK } from "./scenarios/soak.ts";
+import { REPLIES } from "./scenarios/replies.ts";
+import { SERVERS } from "./scenarios/servers.ts";
+import { SILENCES } from "./scenarios/silence.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLS,
@@ -14,4 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...CLOCK_JUMPS,
   ...DAMAGED_STORES,
   ...SOAK,
+  ...SILENCES,
+  ...REPLIES,
+  ...SERVERS,
 ];

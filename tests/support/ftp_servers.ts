@@ -29,6 +29,8 @@ export interface FtpServerOptions {
   };
   /** Connections that one host may have. */
   maxPerHost?: number;
+  /** ProFTPD as it is by default: no REST before STOR, no APPE. */
+  noStoreRestart?: boolean;
   /** ProFTPD with mod_digest, which hashes. */
   hashes?: boolean;
   /** Commands that pyftpdlib shall not know. */
@@ -227,7 +229,7 @@ function startProftpd({ dir, host, port, user, passwd, options }: Setup): Start 
     "AuthOrder mod_auth_file.c",
     `AuthUserFile ${dir}/users`,
     "AllowOverwrite on",
-    "AllowStoreRestart on",
+    `AllowStoreRestart ${options.noStoreRestart ? "off" : "on"}`,
     "UseReverseDNS off",
     "DelayEngine off",
     "WtmpLog off",

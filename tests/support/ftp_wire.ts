@@ -3,6 +3,7 @@
  * its own ports), every byte of a transfer is counted, and every connection can be cut, reset, stopped or made silent.
  */
 import net from "node:net";
+import { SocketQueue } from "./socket_queue.ts";
 
 /** What happens to a transfer when it has come to a byte of its file. */
 export interface Break {
@@ -10,9 +11,10 @@ export interface Break {
   atByte: number;
   /**
    * `cut` ends the data connection as an orderly close, `reset` by RST, `stall` stops its bytes, `link` ends control and
-   * data together by RST, `silence` keeps both open and lets nothing through any more.
+   * data together by RST, `silence` keeps both open and lets nothing through any more, `late` ends the client's side by
+   * RST while the server still gets, slowly, what was on its way.
    */
-  how: "cut" | "reset" | "stall" | "link" | "silence";
+  how: "cut" | "reset" | "stall" | "link" | "silence" | "late";
 }
 
 /** One STOR, APPE, RETR, MLSD or LIST. */
@@ -141,6 +143,8 @@ class Link {
   readonly #data = new Set<net.Socket>();
   readonly #listeners = new Set<net.Server>();
   #restByte = 0;
+  /** The client is gone, and the server still gets bytes. */
+  #isLate = false;
   /** Set by EPSV or PASV; the command after it says what moves. */
   #pending: PromiseWithResolvers<{ transfer: WireTransfer; broken: Break | undefined } | undefined> | undefined;
 
@@ -171,7 +175,8 @@ class Link {
       if (/^[2-6]\d\d /.test(line)) asked.shift();
       const verb = command.split(" ", 1)[0]!;
       let reply = line;
-      if (isFinal) {
+      // What is said to a client that is gone is no reply.
+      if (isFinal && !this.#client.destroyed) {
         const asking = this.#wire.hooks.onReply?.(verb, line, command);
         if (asking !== undefined) reply = await asking;
       }
@@ -182,7 +187,7 @@ class Link {
     });
     // The end of one side is passed on to the other, unless nothing passes any more.
     await Promise.race([up, down]);
-    if (!this.isSilent) this.end("cut");
+    if (!this.isSilent && !this.#isLate) this.end("cut");
     await Promise.all([up, down]);
   }
 
@@ -292,6 +297,12 @@ class Link {
             return await never();
           case "stall":
             return await never();
+          case "late":
+            this.#isLate = true;
+            this.#client.resetAndDestroy();
+            from.resetAndDestroy();
+            await trickle(to, part.subarray(passed.length));
+            return this.end("cut");
         }
       }
       if (this.isSilent) return await never();
@@ -305,6 +316,16 @@ class Link {
 
 const TRANSFERS = /^(STOR|APPE|RETR|MLSD|LIST|NLST)$/;
 
+/** Writes `bytes` in a few slices over two seconds. */
+async function trickle(to: net.Socket, bytes: Uint8Array): Promise<void> {
+  const step = Math.max(1, Math.ceil(bytes.length / 8));
+  for (let at = 0; at < bytes.length && !to.destroyed; at += step) {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    to.write(bytes.subarray(at, at + step));
+    await flushed(to);
+  }
+}
+
 /** The sockets of something that stands still are ended by the link. */
 function never(): Promise<never> {
   return new Promise(() => {});
@@ -312,21 +333,18 @@ function never(): Promise<never> {
 
 /** Resolves when the peer's kernel has all bytes: what still lies in ours would not survive a reset. */
 async function flushed(socket: net.Socket): Promise<void> {
-  while (!socket.destroyed && (socket.writableLength > 0 || unackedBytes(socket) > 0)) {
+  const queue = queueOf(socket);
+  while (!socket.destroyed && (socket.writableLength > 0 || queue.bytes > 0)) {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
 
-/** What the kernel holds of a connection on loopback that its peer has not taken. */
-function unackedBytes({ localPort, remotePort }: net.Socket): number {
-  const hex = (port: number | undefined) => `:${(port ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
-  for (const line of Deno.readTextFileSync("/proc/self/net/tcp").split("\n")) {
-    const [, local, remote, , queues] = line.trim().split(/\s+/);
-    if (local?.endsWith(hex(localPort)) && remote?.endsWith(hex(remotePort))) {
-      return parseInt(queues!.split(":", 1)[0]!, 16);
-    }
-  }
-  return 0;
+const queues = new WeakMap<net.Socket, SocketQueue>();
+
+function queueOf(socket: net.Socket): SocketQueue {
+  let queue = queues.get(socket);
+  if (queue === undefined) queues.set(socket, queue = new SocketQueue(socket.localPort ?? 0, socket.remotePort ?? 0));
+  return queue;
 }
 
 function endSocket(socket: net.Socket, how: "reset" | "cut"): void {

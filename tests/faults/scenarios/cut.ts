@@ -67,14 +67,13 @@ async function run(
   });
   pipeline.start();
   await pipeline.untilDelivered(600_000);
-  return await pipeline.finish({
-    runs: cutsCount,
-    resentLimitBytes: cutsCount * RESENT_FILE_BYTES,
-    notes: [kind],
-  });
+  const outcome = await pipeline.finish({ runs: cutsCount, resentLimitBytes: cutsCount * RESENT_FILE_BYTES });
+  outcome.notes.push(`${kind}: ${pipeline.resent().allBytes} sent again, status says ${pipeline.resentByProgram}`);
+  return outcome;
 }
 
 export const CUTS: readonly Scenario[] = [
   cuts("link", "control and data cut at every 1/64 of a file"),
+  cuts("cut", "data connection closed at every 1/64 of a file"),
   cuts("reset", "data connection reset (RST) at every 1/64 of a file"),
 ];

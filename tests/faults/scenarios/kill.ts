@@ -7,10 +7,13 @@ type Victim = "host" | "driver" | "all";
 
 /** Kills of one victim for one protocol. */
 const COUNTS: Record<Victim, { ci: number; full: number }> = {
-  host: { ci: 4, full: 300 },
-  driver: { ci: 4, full: 80 },
-  all: { ci: 2, full: 60 },
+  host: { ci: 4, full: 260 },
+  driver: { ci: 4, full: 60 },
+  all: { ci: 2, full: 30 },
 };
+
+/** Kills before a new set of files and another server. */
+const ROUND_KILLS = 25;
 
 /** Slow enough that a kill meets files in the middle. */
 const LIMITS = { download: "12MiB/s", upload: "12MiB/s" };
@@ -25,8 +28,9 @@ function kills(victim: Victim, fault: string): Scenario {
       const sum = emptyOutcome();
       const random = seededRandom(options.seed);
       while (sum.runs < COUNTS[victim][options.scale]) {
+        const leftCount = Math.min(ROUND_KILLS, COUNTS[victim][options.scale] - sum.runs);
         const kind = FTP_SERVER_KINDS[Math.floor(random() * FTP_SERVER_KINDS.length)]!;
-        addOutcome(sum, await round(protocol, victim, kind, COUNTS[victim][options.scale] - sum.runs, random, options));
+        addOutcome(sum, await round(protocol, victim, kind, leftCount, random, options));
         options.tell(`${sum.runs} kills`);
       }
       return sum;
