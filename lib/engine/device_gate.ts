@@ -282,7 +282,8 @@ export class DeviceGate implements DeviceAccess {
     } else {
       // All calls of a dead plugin fail together: only one that ran by itself is known to be the cause.
       if (error.code === "broken" && this.#running.size > 1) { for (const other of this.#running) other.shared = true; }
-      this.report(error);
+      // What was under way when the gate closed fails of the same cause: one failure, however many calls it hit.
+      if (this.#closed?.code !== error.code) this.report(error);
     }
     this.#running.delete(turn);
     this.#serve();

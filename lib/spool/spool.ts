@@ -112,8 +112,10 @@ export class Spool {
     const dir = join(this.dir, String(device));
     // Asked for each file: a look costs a fifth of a mkdir.
     if (this.#syncedDirs.has(device) && isDirectory(dir)) return dir;
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    syncDirectoryNow(this.dir);
+    this.#attempt(() => {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      syncDirectoryNow(this.dir);
+    });
     this.#syncedDirs.add(device);
     return dir;
   }

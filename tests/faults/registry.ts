@@ -3,9 +3,11 @@ import type { Scenario } from "./scenario.ts";
 import { KILLS } from "./scenarios/kill.ts";
 import { CUTS } from "./scenarios/cut.ts";
 import { POWER_CUTS } from "./scenarios/power.ts";
+import { INJECTIONS } from "./scenarios/inject.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLS,
   ...CUTS,
   ...POWER_CUTS,
+  ...INJECTIONS,
 ];
