@@ -113,6 +113,7 @@ export async function fetchToSpool(
       sha256,
       inode: published.inode,
       ctimeMs: published.ctimeMs,
+      deviceDir,
       fingerprint: result.fingerprint,
       resentBytes: outcome.resentBytes,
     };

@@ -194,7 +194,7 @@ function tell(log: Log, interrupted: { downloads: number; uploads: number }, fou
   if (parts.length > 0) log.info(`Last run ended in the middle; found ${parts.join(", ")}`);
   if (found.stuck.length > 0) {
     log.error(
-      `Cannot put ${found.stuck.length} files of the spool right (first: ${found.stuck[0]}). It is tried again`,
+      `Cannot put ${found.stuck.length} of the spool's files right (first: ${found.stuck[0]}). It is tried again`,
     );
   }
 }

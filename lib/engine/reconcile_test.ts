@@ -204,7 +204,10 @@ Deno.test("reconcile() goes on when the disk lets nothing be removed, says so, a
     return release.call(bed.spool, path, sizeBytes);
   };
   await reconcile(bed.store, bed.spool, bed.log);
-  assert.match(bed.log.lines.join(), /error: Cannot put 1 files of the spool right \(first: ".*\.part": .*tried again/);
+  assert.match(
+    bed.log.lines.join(),
+    /error: Cannot put 1 of the spool's files right \(first: ".*\.part": .*tried again/,
+  );
   assert.equal(bed.spool.usedBytes, 700);
   Deno.removeSync(path, { recursive: true });
   Deno.writeTextFileSync(path, "");
