@@ -395,6 +395,21 @@ Deno.test("Downloader.run() keeps a fetched file when the disk of the store is f
   assert.equal(bed.source.count("download", "a"), 2);
 });
 
+Deno.test("Downloader.run() knows where a file is when a full disk has undone the note that it was begun", async () => {
+  await using bed = new Bed();
+  bed.source.put("a", someBytes(50_000));
+  await bed.list();
+  bed.source.afterwards = ({ method }) => {
+    // As SQLite does when the commit fails: nobody awaits this one.
+    if (method === "download") {
+      bed.store.write(() => bed.store.run("UPDATE file SET state = 'found', device_dir = NULL"));
+    }
+  };
+  bed.start();
+  await bed.until(() => bed.told("delivered").length === 1);
+  assert.equal(bed.file("a")["device_dir"], bed.deviceDir);
+});
+
 Deno.test("Downloader.run() keeps a fetched file that could not be published for the next attempt", async () => {
   await using bed = new Bed();
   bed.source.put("a", someBytes(50_000));

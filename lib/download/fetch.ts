@@ -118,6 +118,7 @@ export async function fetchToSpool(
       sha256,
       inode: published.inode,
       ctimeMs: published.ctimeMs,
+      deviceDir,
       fingerprint: result.fingerprint,
     };
     try {

@@ -65,6 +65,8 @@ export class DeviceGate implements DeviceAccess {
   #capabilities: Capabilities | undefined;
   #connecting = false;
   #closed: Closed | undefined;
+  /** Why it was closed, while an upload tries whether it still is. */
+  #onTrial: Closed | undefined;
   #failures = 0;
   /** Why the device says that it is held, until it says that it is not: no error and no answer outweighs that. */
   #heldReason: string | undefined;
@@ -176,7 +178,8 @@ export class DeviceGate implements DeviceAccess {
   }
 
   #close(closed: Closed, againMs: number): void {
-    const was = this.#closed;
+    const was = this.#closed ?? this.#onTrial;
+    this.#onTrial = undefined;
     this.#closed = closed;
     this.#cancelTimer();
     const { clock = SYSTEM_CLOCK } = this.#options;
@@ -187,10 +190,20 @@ export class DeviceGate implements DeviceAccess {
 
   #openUp(): void {
     this.#cancelTimer();
-    if (this.#closed !== undefined) {
+    if (this.#closed !== undefined || this.#onTrial !== undefined) {
       this.#closed = undefined;
+      this.#onTrial = undefined;
       this.#tell(undefined);
     }
+    this.#serve();
+  }
+
+  /** Only an upload shows whether there is room again: until one succeeds nobody is told, since most often there is not. */
+  #openOnTrial(): void {
+    this.#cancelTimer();
+    this.#onTrial = this.#closed;
+    this.#closed = undefined;
+    this.#options.onChange();
     this.#serve();
   }
 
@@ -214,7 +227,7 @@ export class DeviceGate implements DeviceAccess {
   /** Asks a closed device whether it is there, without touching a file. */
   async #lookAgain(): Promise<void> {
     if (this.#stopped || this.#heldReason !== undefined) return;
-    if (this.#closed?.code === "no_space") return this.#openUp();
+    if (this.#closed?.code === "no_space") return this.#openOnTrial();
     const { client } = this.#options;
     const signal = this.#abort.signal;
     try {
@@ -279,12 +292,14 @@ export class DeviceGate implements DeviceAccess {
   endTurn(turn: GateTurn, error: DriverError | undefined, hasProgressed: boolean): void {
     if (error === undefined) {
       this.#failures = 0;
+      if (this.#onTrial !== undefined) this.#openUp();
     } else {
       // All calls of a dead plugin fail together: only one that ran by itself is known to be the cause.
       if (error.code === "broken" && this.#running.size > 1) { for (const other of this.#running) other.shared = true; }
       // A bad link that carries a bit each time must not wait longer and longer.
       if (hasProgressed && error.code === "unavailable") this.#failures = 0;
-      this.report(error);
+      // What was under way when the gate closed fails of the same cause: one failure, however many calls it hit.
+      if (this.#closed?.code !== error.code) this.report(error);
     }
     this.#running.delete(turn);
     this.#serve();

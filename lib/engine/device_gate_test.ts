@@ -301,6 +301,26 @@ Deno.test('DeviceGate rests a full target, and leaves a source open whose "no_sp
   assert.equal(await source.gets(), true);
 });
 
+Deno.test("DeviceGate takes what many calls under way fail of for one failure", async () => {
+  using bed = new GateBed("target");
+  bed.device.can.callsMax = 32;
+  const turns = await Promise.all(Array.from({ length: 32 }, () => bed.turn()));
+  for (const turn of turns) turn.end(new DriverError("no_space", "552"));
+  await bed.clock.pass(30_000);
+  assert.equal(await bed.gets(), true, "the second look would come after ten minutes");
+});
+
+Deno.test("DeviceGate tells of a full target once, and of its room when an upload has shown it", async () => {
+  using bed = new GateBed("target");
+  for (let n = 0; n < 5; n++) {
+    (await bed.turn()).end(new DriverError("no_space", "552"));
+    await bed.clock.pass(3600_000);
+  }
+  assert.deepEqual(bed.events.map(({ available }) => available), [false]);
+  (await bed.turn()).end();
+  assert.deepEqual(bed.events.map(({ available }) => available), [false, true]);
+});
+
 Deno.test("DeviceGate waits as long as the driver asks, but not for ever", async () => {
   using bed = new GateBed();
   (await bed.turn()).end(new DriverError("held", "Busy", { retryAfterMs: 5000 }));

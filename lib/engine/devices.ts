@@ -2,7 +2,7 @@
  * The devices of a configuration: equal driver and resolved args are one device, one plugin process per device and role.
  */
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type DeviceConfig, resolveSecrets } from "../config/mod.ts";
 import type { Role } from "../driver/mod.ts";
 import { HostedDevice, type Plugin, type PluginSet } from "../host/mod.ts";
@@ -61,7 +61,7 @@ export class Devices {
     const log = logFor(config.name);
     const row = registerDevice(store, config.name, role);
     const stateDir = join(`${store.path}.devices`, String(row));
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makeStateDir(stateDir);
     const hosted = new HostedDevice({
       plugin,
       name: config.name,
@@ -92,6 +92,16 @@ export class Devices {
   async close(): Promise<void> {
     for (const { gate } of this.#open.values()) gate.stop();
     await Promise.allSettled(this.all.map(({ hosted }) => hosted.close()));
+  }
+}
+
+function makeStateDir(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    const options = { hint: `Check that it can be written and has room: df -h "${dirname(dir)}"`, cause: error };
+    throw new EngineError(EXIT.state, `Cannot make a device's folder beside the state store: ${words}`, options);
   }
 }
 

@@ -176,6 +176,7 @@ class Engine {
     if (pipelines.some((pipeline) => pipeline.removes)) startUptime(store);
     const uptime = setInterval(() => unlessBroken(store, () => countUptime(store)), UPTIME_MS);
     const sweep = setInterval(() => {
+      void spool.sweep();
       if (unlessBroken(store, () => releaseRetries(store, performance.now())) === true) {
         pipelines.forEach((pipeline) => pipeline.wake());
       }

@@ -41,10 +41,10 @@ async function left(
   });
   bed.spool.deviceDir(bed.deviceDir);
   if (files.part !== undefined) {
-    Deno.writeFileSync(bed.spool.partialPath(bed.deviceDir, id), someBytes(SIZE).subarray(0, files.part));
+    Deno.writeFileSync(bed.spool.partialPath(bed.deviceDir, id), someBytes(SIZE + 500).subarray(0, files.part));
   }
   if (files.spool !== undefined) {
-    Deno.writeFileSync(bed.spool.filePath(bed.deviceDir, id), someBytes(SIZE).subarray(0, files.spool));
+    Deno.writeFileSync(bed.spool.filePath(bed.deviceDir, id), someBytes(SIZE + 500).subarray(0, files.spool));
   }
   return bed;
 }
@@ -89,6 +89,9 @@ for (const boot of ["same", "other", "unknown"] as const) {
     ["spooled", { spool: SIZE }, boot, ["spooled", undefined, SIZE]],
     ["spooled", { spool: SIZE, part: 10 }, boot, ["spooled", undefined, SIZE]],
     ["spooled", {}, boot, ["found", undefined, undefined]],
+    ["spooled", { spool: SIZE - 1 }, boot, ["found", undefined, undefined]],
+    ["spooled", { spool: SIZE + 1 }, boot, ["found", undefined, undefined]],
+    ["spooled", { spool: 0, part: 10 }, boot, ["found", undefined, undefined]],
     ["spooled", { part: 10 }, boot, ["found", undefined, undefined]],
   );
 }
@@ -136,6 +139,81 @@ Deno.test("reconcile() leaves alone what is not ours in the spool, and says so",
   assert.equal(Deno.readTextFileSync(victim), "precious");
   assert.match(bed.log.lines.join(), /not ours/);
   assert.equal(bed.spool.usedBytes, 0);
+});
+
+const LINES: [state: string, files: { part?: number; spool?: number }, boot: "same" | "other", line: string][] = [
+  ["downloading", { part: 700 }, "same", "1 interrupted download, 1 partial file kept"],
+  ["found", { part: 700 }, "other", "1 partial file kept, 1 of them cut to what survived a power cut"],
+  ["found", { spool: SIZE }, "same", "1 file that was whole but not recorded"],
+  ["spooled", {}, "same", "1 spooled file missing: it is fetched again"],
+  ["spooled", { spool: 10 }, "same", "1 spooled file of another size: it is fetched again"],
+  ["spooled", { spool: SIZE + 1 }, "same", "1 spooled file of another size: it is fetched again"],
+  ["spooled", { spool: SIZE }, "other", "1 spooled file that is read again before it is sent"],
+  ["done", { spool: SIZE, part: 3 }, "same", "2 leftover files removed"],
+];
+for (const [state, files, boot, line] of LINES) {
+  Deno.test(`reconcile() says: ${line}`, async () => {
+    await using bed = await left(state, files, boot);
+    await reconcile(bed.store, bed.spool, bed.log);
+    assert.deepEqual(bed.log.lines, [`info: Last run ended in the middle; found ${line}`]);
+  });
+}
+
+for (const kind of ["symlink", "folder"] as const) {
+  Deno.test(`reconcile() has a spooled file fetched again that a ${kind} has taken the place of, and says both`, async () => {
+    await using bed = await left("spooled", {}, "same");
+    const path = bed.spool.filePath(bed.deviceDir, bed.file("a")["id"] as number);
+    if (kind === "symlink") Deno.symlinkSync(join(bed.dir, "victim"), path);
+    else Deno.mkdirSync(path);
+    await reconcile(bed.store, bed.spool, bed.log);
+    assert.equal(bed.file("a")["state"], "found");
+    assert.match(
+      bed.log.lines.join(),
+      /1 spooled file missing: it is fetched again, 1 thing in the spool .* not ours, .*\.spool"\)$/,
+    );
+  });
+}
+
+Deno.test("reconcile() has what is in the spool read again after a power cut, and what it lost fetched again", async () => {
+  for (const isLost of [false, true]) {
+    await using bed = await left("spooled", { spool: SIZE }, "other");
+    const path = bed.spool.filePath(bed.deviceDir, bed.file("a")["id"] as number);
+    // Zeros of the right length, under the inode and the time that the row knows.
+    if (isLost) Deno.writeFileSync(path, new Uint8Array(SIZE));
+    const { ino, ctime } = Deno.lstatSync(path);
+    bed.store.write(() => bed.store.run("UPDATE file SET spool_inode = ?, spool_ctime_ms = ?", ino!, ctime!.getTime()));
+    await reconcile(bed.store, bed.spool, bed.log);
+    await bed.list();
+    bed.start();
+    await bed.until(() => bed.told("delivered").length === 1);
+    await bed.quiet();
+    assert.equal(sha256(bed.target.files.get("a")!.bytes), sha256(someBytes(SIZE)));
+    assert.equal(bed.source.count("download", "a"), isLost ? 1 : 0);
+  }
+});
+
+Deno.test("reconcile() goes on when the disk lets nothing be removed, says so, and removes it later", async () => {
+  await using bed = await left("done", { part: 700 }, "same");
+  const path = bed.spool.partialPath(bed.deviceDir, bed.file("a")["id"] as number);
+  const { release } = bed.spool;
+  bed.spool.release = (path, sizeBytes) => {
+    bed.spool.release = release;
+    // The file cannot be unlinked while a folder stands in its place.
+    Deno.removeSync(path);
+    Deno.mkdirSync(join(path, "full"), { recursive: true });
+    return release.call(bed.spool, path, sizeBytes);
+  };
+  await reconcile(bed.store, bed.spool, bed.log);
+  assert.match(
+    bed.log.lines.join(),
+    /error: Cannot put 1 of the spool's files right \(first: ".*\.part": .*tried again/,
+  );
+  assert.equal(bed.spool.usedBytes, 700);
+  Deno.removeSync(path, { recursive: true });
+  Deno.writeTextFileSync(path, "");
+  await bed.spool.sweep();
+  assert.equal(bed.spool.usedBytes, 0);
+  assert.throws(() => Deno.lstatSync(path), Deno.errors.NotFound);
 });
 
 Deno.test("reconcile() says nothing when nothing was left in the middle", async () => {

@@ -50,6 +50,8 @@ export class Spool {
   readonly dir: string;
   readonly quotaBytes: number;
   readonly #minFreeBytes: number;
+  /** Files that nobody needs and that could not be removed, with their bytes. */
+  readonly #unremoved = new Map<string, number>();
   readonly #distrusted = new Set<string>();
   /** Devices whose folder has a name that survives a power cut. */
   readonly #syncedDirs = new Set<number>();
@@ -112,8 +114,10 @@ export class Spool {
     const dir = join(this.dir, String(device));
     // Asked for each file: a look costs a fifth of a mkdir.
     if (this.#syncedDirs.has(device) && isDirectory(dir)) return dir;
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    syncDirectoryNow(this.dir);
+    this.#attempt(() => {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      syncDirectoryNow(this.dir);
+    });
     this.#syncedDirs.add(device);
     return dir;
   }
@@ -220,6 +224,36 @@ export class Spool {
     this.free(stat.sizeBytes);
   }
 
+  /**
+   * Removes a file that nobody needs any more, and gives its room back. What cannot be removed now is tried again by
+   * {@linkcode Spool.sweep}.
+   * @throws the system's error, at the first of those that cannot be removed
+   */
+  async release(path: string, sizeBytes: number): Promise<void> {
+    await this.sweep();
+    try {
+      await removeFile(path);
+    } catch (error) {
+      this.#unremoved.set(path, sizeBytes);
+      if (this.#unremoved.size > 1) return;
+      throw error;
+    }
+    this.free(sizeBytes);
+  }
+
+  /** Removes what could not be removed before; gives up at the first that still cannot. */
+  async sweep(): Promise<void> {
+    for (const [path, sizeBytes] of this.#unremoved) {
+      try {
+        await removeFile(path);
+      } catch {
+        return;
+      }
+      // Another call may have been faster.
+      if (this.#unremoved.delete(path)) this.free(sizeBytes);
+    }
+  }
+
   /** A file left the spool. */
   free(bytes: number): void {
     this.#usedBytes = Math.max(0, this.#usedBytes - bytes);
@@ -320,8 +354,23 @@ export interface SpoolFile {
   sizeBytes: number;
 }
 
-/** Everything in the spool that has a name of ours, and the paths of what has not. */
+/**
+ * Everything in the spool that has a name of ours, and the paths of what has not.
+ * @throws {SpoolError} `unwritable` when it cannot be looked into
+ */
 export function readSpool(dir: string): { files: SpoolFile[]; strangers: string[] } {
+  try {
+    return look(dir);
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    throw new SpoolError("unwritable", `Cannot look into the spool "${dir}": ${words}`, {
+      hint: `Check that it and what is in it belong to the user that runs filesync: ls -ld "${dir}"`,
+      cause: error,
+    });
+  }
+}
+
+function look(dir: string): { files: SpoolFile[]; strangers: string[] } {
   const files: SpoolFile[] = [];
   const strangers: string[] = [];
   for (const folder of readdirSync(dir, { withFileTypes: true })) {

@@ -30,6 +30,31 @@ export function recoverRows(store: Store): Interrupted {
   });
 }
 
+/** Forgets which files of the spool are known to be what was hashed: each is hashed again before it is sent. */
+export function doubtSpooled(store: Store): number {
+  return store.write(() =>
+    store.run(
+      `UPDATE file INDEXED BY file_open SET spool_inode = ${DOUBTED_INODE} WHERE state = 'spooled' AND ${OPEN_FILE}`,
+    )
+  );
+}
+
+/** The file in the spool was hashed, and is what its row says. */
+export function markProven(store: Store, id: number, sha256: string, stat: { inode: number; ctimeMs: number }): void {
+  store.write(() =>
+    store.run(
+      "UPDATE file SET spool_inode = ?, spool_ctime_ms = ? WHERE id = ? AND state = 'spooled' AND sha256 = ?",
+      stat.inode,
+      stat.ctimeMs,
+      id,
+      sha256,
+    )
+  );
+}
+
+/** No file has it. */
+const DOUBTED_INODE = -1;
+
 /** What the spool should hold for a file. */
 export interface SpoolRow {
   id: number;

@@ -13,6 +13,7 @@ import {
 import type { EventBus } from "../observe/mod.ts";
 import { hashFile, type Spool, statSpoolFile } from "../spool/mod.ts";
 import {
+  markProven,
   markUploading,
   priorDelivery,
   type QueuedDelivery,
@@ -87,7 +88,7 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   };
   if (delivery.modifiedMs !== undefined) params.modifiedMs = delivery.modifiedMs;
   if (delivery.resume !== undefined) params.resume = delivery.resume;
-  await checkSpoolFile(delivery, params.spoolFile);
+  await checkSpoolFile(store, delivery, params.spoolFile);
 
   if (delivery.started) {
     const names = { job: context.job.name, target: context.target.name };
@@ -201,7 +202,7 @@ async function upload(
   }).finally(() => share.leave());
 }
 
-async function checkSpoolFile(delivery: QueuedDelivery, path: string): Promise<void> {
+async function checkSpoolFile(store: Store, delivery: QueuedDelivery, path: string): Promise<void> {
   const stat = statSpoolFile(path);
   if (stat === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" is missing`);
   if (stat.sizeBytes !== delivery.sizeBytes) {
@@ -210,9 +211,15 @@ async function checkSpoolFile(delivery: QueuedDelivery, path: string): Promise<v
     );
   }
   if (stat.inode === delivery.spoolInode && stat.ctimeMs === delivery.spoolCtimeMs) return;
-  // Touched since it was hashed (a restored backup, a copied spool): only its content counts.
-  const { sha256 } = await hashFile(path, stat.sizeBytes);
-  if (sha256 !== delivery.sha256) throw new SpoolDamage(`Spool file of "${delivery.path}" was changed by somebody`);
+  // Touched since it was hashed (a restored backup, a copied spool), or the machine started anew: only its content counts.
+  const sha256 = await hashFile(path, stat.sizeBytes).then((hash) => hash.sha256, () => undefined);
+  if (sha256 === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" cannot be read`);
+  if (sha256 !== delivery.sha256) {
+    throw new SpoolDamage(`Spool file of "${delivery.path}" is not what was fetched: changed, or lost in a power cut`);
+  }
+  markProven(store, delivery.fileId, sha256, stat);
+  delivery.spoolInode = stat.inode;
+  delivery.spoolCtimeMs = stat.ctimeMs;
 }
 
 function checkReceipt(receipt: Receipt, delivery: QueuedDelivery): Receipt {

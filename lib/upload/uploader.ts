@@ -13,7 +13,7 @@ import {
   type Turn,
 } from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
-import { removeFile, type Spool } from "../spool/mod.ts";
+import type { Spool } from "../spool/mod.ts";
 import {
   markDelivered,
   markDue,
@@ -172,18 +172,18 @@ export class Uploader {
     });
   }
 
-  /** Makes room in the spool. What is delivered stays so, whatever happens here: the next start removes what is left. */
+  /** Makes room in the spool. What is delivered stays so, whatever happens here. */
   async #release(delivery: QueuedDelivery): Promise<void> {
     const { spool, log, onReleased } = this.#options;
     const path = spool.filePath(delivery.deviceDir, delivery.fileId);
     try {
       // No release of a spool file before its commit.
-      await removeFile(path);
+      await spool.release(path, delivery.sizeBytes);
     } catch (error) {
-      log.error(`Cannot remove "${path}" from the spool: ${error instanceof Error ? error.message : error}`);
+      const words = error instanceof Error ? error.message : error;
+      log.error(`Cannot remove "${path}" from the spool: ${words}. It is tried again until it works`);
       return;
     }
-    spool.free(delivery.sizeBytes);
     onReleased();
   }
 

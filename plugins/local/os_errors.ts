@@ -72,7 +72,12 @@ const MEANINGS: Record<string, Meaning> = {
   ENOTDIR: { code: "not_found", says: "a part of its path is no directory" },
   EACCES: { code: "denied", says: "permission denied" },
   EPERM: { code: "denied", says: "operation not permitted" },
-  EROFS: { code: "denied", says: "the filesystem is read-only" },
+  // No rights would help, and it ends as a full disk does: nothing can be written until somebody does something.
+  EROFS: {
+    code: "no_space",
+    says: "the filesystem is read-only",
+    hint: "Mount the filesystem for writing; a disk with errors is made read-only: dmesg | tail",
+  },
   ENOSPC: { code: "no_space", says: "no space left", hint: "Make room on this disk: df -h shows how much is missing" },
   EDQUOT: { code: "no_space", says: "the disk quota is used up", hint: "Make room, or raise the quota: quota -s" },
   ENAMETOOLONG: {
@@ -116,11 +121,7 @@ export function toDriverError(error: unknown, action: string, options: MeaningOp
     const words = error instanceof Error ? error.message : String(error);
     return new DriverError("failed", `${action}: ${words}`, { cause: error });
   }
-  const hint = osCode(error) === "EROFS"
-    ? "Mount the filesystem for writing; a disk with errors is made read-only: dmesg | tail"
-    : meaning.code === "denied"
-    ? options.deniedHint ?? meaning.hint
-    : meaning.hint;
+  const hint = meaning.code === "denied" ? options.deniedHint ?? meaning.hint : meaning.hint;
   return new DriverError(meaning.code, `${action}: ${meaning.says}`, {
     ...(hint === undefined ? {} : { hint }),
     ...(meaning.code === "denied" && options.scope !== undefined ? { scope: options.scope } : {}),

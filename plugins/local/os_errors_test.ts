@@ -34,7 +34,7 @@ Deno.test("toDriverError() gives each error the code of its consequence", () => 
   const codes: Record<string, string> = {
     ENOENT: "not_found",
     EACCES: "denied",
-    EROFS: "denied",
+    EROFS: "no_space",
     ENOSPC: "no_space",
     EDQUOT: "no_space",
     ENAMETOOLONG: "rejected",

@@ -144,11 +144,22 @@ export function faultsRecovered(place: Place): PowerFault[] {
   }
   const left = filesBelow(`${place.store}.spool`).filter((path) => path !== "store.id");
   if (left.length > 0) faults.push({ kind: "leftovers", words: `in the spool are left: ${left.join(", ")}` });
-  const source = filesBelow(place.source);
+  const due = new Set(place.deletes ? dueRemovals(place.store) : []);
+  const source = filesBelow(place.source).filter((path) => !due.has(path));
   if (place.deletes && source.length > 0) {
     faults.push({ kind: "leftovers", words: `on the source are left: ${source.join(", ")}` });
   }
   return faults;
+}
+
+/** Files of the source that are to be removed a little later: a removal that failed is not repeated at once. */
+function dueRemovals(store: string): string[] {
+  const db = new DatabaseSync(store);
+  try {
+    return db.prepare("SELECT path FROM file WHERE source_copy = 'due'").all().map(({ path }) => String(path));
+  } finally {
+    db.close();
+  }
 }
 
 function digests(dir: string): Map<string, string> {

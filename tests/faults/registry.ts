@@ -9,6 +9,8 @@ import { SOAK } from "./scenarios/soak.ts";
 import { REPLIES } from "./scenarios/replies.ts";
 import { SERVERS } from "./scenarios/servers.ts";
 import { SILENCES } from "./scenarios/silence.ts";
+import { INJECTIONS } from "./scenarios/inject.ts";
+import { DISKS } from "./scenarios/disk.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLS,
@@ -20,4 +22,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SILENCES,
   ...REPLIES,
   ...SERVERS,
+  ...INJECTIONS,
+  ...DISKS,
 ];
