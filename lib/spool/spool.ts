@@ -45,6 +45,10 @@ export interface Reservation {
 
 const STORE_FILE = "store.id";
 
+/** How long the disk's free space is believed, milliseconds, and how much above the minimum that takes, bytes. */
+const FREE_LOOK_MS = 200;
+const PLENTY_BYTES = 2 ** 30;
+
 /** One spool directory, opened for one process's life. */
 export class Spool {
   readonly dir: string;
@@ -57,6 +61,8 @@ export class Spool {
   readonly #syncedDirs = new Set<number>();
   #usedBytes = 0;
   #reservedBytes = 0;
+  #freeBytes = 0;
+  #lookedMs = -Infinity;
   #onRoom: (() => void) | undefined;
 
   /**
@@ -123,11 +129,11 @@ export class Spool {
   }
 
   partialPath(device: number, fileId: number): string {
-    return join(this.dir, String(device), `${fileId}.part`);
+    return `${this.dir}/${device}/${fileId}.part`;
   }
 
   filePath(device: number, fileId: number): string {
-    return join(this.dir, String(device), `${fileId}.spool`);
+    return `${this.dir}/${device}/${fileId}.spool`;
   }
 
   /** Counts files that are already there, found when the spool was reconciled. */
@@ -168,12 +174,23 @@ export class Spool {
 
   #hasRoom(bytes: number): boolean {
     if (this.#usedBytes + this.#reservedBytes + bytes > this.quotaBytes) return false;
-    return !this.isDiskShort(bytes);
+    return this.#recentFreeBytes() - this.#reservedBytes - bytes >= this.#minFreeBytes;
   }
 
   /** Whether `bytes` more would leave the disk less than must stay free, whatever the quota says. */
   isDiskShort(bytes: number): boolean {
     return this.freeBytes() - this.#reservedBytes - bytes < this.#minFreeBytes;
+  }
+
+  /** What the disk had free a moment ago, as long as that is plenty: asked for each small file, it would cost more than it tells. */
+  #recentFreeBytes(): number {
+    const nowMs = performance.now();
+    if (
+      nowMs - this.#lookedMs < FREE_LOOK_MS && this.#freeBytes - this.#reservedBytes - this.#minFreeBytes > PLENTY_BYTES
+    ) return this.#freeBytes;
+    this.#freeBytes = this.freeBytes();
+    this.#lookedMs = nowMs;
+    return this.#freeBytes;
   }
 
   #checkLimit(sizeBytes: number): void {
