@@ -51,6 +51,17 @@ export function runPymavlink(url: string, steps: unknown[][]): Promise<unknown[]
   return outcomes("pymavlink_client.py", [url, JSON.stringify(steps)]);
 }
 
+/** What `pymavlink_codec.py` makes of messages and frames. */
+export async function askPymavlinkCodec(asked: { names: string[]; frames: string[]; key: string }) {
+  const [answer] = await outcomes("pymavlink_codec.py", [JSON.stringify(asked)]);
+  return answer as {
+    /** Id, CRC_EXTRA, bytes with extensions. */
+    messages: Record<string, [number, number, number]>;
+    read: Record<string, unknown>[];
+    signed: string;
+  };
+}
+
 /** Steps of `mavsdk_client.py`; downloads land in `localDir`. */
 export function runMavsdk(url: string, localDir: string, steps: unknown[][]): Promise<unknown[]> {
   return outcomes("mavsdk_client.py", [url, localDir, JSON.stringify(steps)]);
