@@ -35,9 +35,8 @@ def run(ftp, crc, step):
         error = ftp.cmd_crc(args).error_code
         return {"error": int(error), "crc": crc.value}
     if name in ("get", "put"):
-        opcode = {"get": "OpenFileRO", "put": "CreateFile"}[name]
         {"get": ftp.cmd_get, "put": ftp.cmd_put}[name](args)
-        return {"error": int(ftp.process_ftp_reply(opcode, timeout=WAIT_S).error_code)}
+        return {"error": int(ftp.process_ftp_reply(name, timeout=WAIT_S).error_code)}
     call = {"rm": ftp.cmd_rm, "mkdir": ftp.cmd_mkdir, "rmdir": ftp.cmd_rmdir, "rename": ftp.cmd_rename}[name]
     return {"error": int(call(args).error_code)}
 
@@ -53,6 +52,8 @@ def main(url, steps):
         sys.exit("no heartbeat was heard")
     link.mav.heartbeat_send(18, 8, 0, 0, 0)
     ftp = mavftp.MAVFTP(link, target_system=link.target_system, target_component=1)
+    # Each command waits for so much silence before it returns.
+    ftp.ftp_settings.idle_detection_time = 1.2
     print("OUTCOME " + json.dumps([run(ftp, crc, step) for step in json.loads(steps)]), flush=True)
 
 

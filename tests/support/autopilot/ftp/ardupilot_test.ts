@@ -227,13 +227,14 @@ Deno.test("Reads go past the size at open when the file has grown; virtual files
   assert.equal(nakCode(probe.ask("ReadFile", { offset: 9, size: 239 })), ERRORS.Eof);
 });
 
-Deno.test("Writing: WriteFile acknowledges nothing, reading a file that is written is Fail, removal is unlink for both", () => {
+Deno.test("Writing: WriteFile acknowledges its offset and no size, reading a file that is written is Fail, removal is unlink for both", () => {
   const probe = ardupilot("ardupilot-2026");
   const { session } = probe.ask("CreateFile", { path: `${ROOT}/n.txt` })!;
-  assert.equal(probe.ask("WriteFile", { session, data: new Uint8Array(50).fill(9) })?.size, 0);
+  const written = probe.ask("WriteFile", { session, offset: 50, data: new Uint8Array(50).fill(9) })!;
+  assert.deepEqual([written.size, written.offset], [0, 50]);
   assert.equal(nakCode(probe.ask("ReadFile", { session, size: 9 })), ERRORS.Fail);
   probe.ask("TerminateSession", { session });
-  assert.equal(probe.core.vehicle.files.bytes(`${ROOT}/n.txt`).length, 50);
+  assert.equal(probe.core.vehicle.files.bytes(`${ROOT}/n.txt`).length, 100);
   assert.equal(probe.ask("RemoveDirectory", { path: `${ROOT}/n.txt` })?.opcode, ACK);
   assert.equal(nakCode(probe.ask("RemoveFile", { path: `${ROOT}/n.txt` })), ERRORS.FileNotFound);
 });

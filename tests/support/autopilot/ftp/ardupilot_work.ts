@@ -81,7 +81,7 @@ export function workOfArduPilot(
     case "WriteFile": {
       if (session.open === undefined) return { code: ERRORS.FileNotFound };
       if (!session.open.isWriting) return { code: ERRORS.Fail };
-      return refused(files.write(session.open.node, request.offset, request.data));
+      return { ...refused(files.write(session.open.node, request.offset, request.data)), offset: request.offset };
     }
     // Both are unlink().
     case "RemoveFile":
