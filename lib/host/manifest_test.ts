@@ -27,7 +27,7 @@ function refusal(run: () => unknown): ManifestError {
 }
 
 Deno.test("checkManifest() takes every built-in manifest", () => {
-  assert.deepEqual(BUILT_IN_MANIFESTS.map((value) => checkManifest(value).name), ["local", "ftp"]);
+  assert.deepEqual(BUILT_IN_MANIFESTS.map((value) => checkManifest(value).name), ["local", "ftp", "post"]);
 });
 
 Deno.test("checkManifest() ignores unknown fields and fills in the optional ones", () => {
