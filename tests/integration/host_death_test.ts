@@ -259,14 +259,28 @@ testNeeding("python3", "a crash kills what the plugin forked", async () => {
   await untilDead(Number((error.cause as PluginDeath).lastWords));
 });
 
-testNeeding("python3", "close() does not wait for a process that fled and holds the pipes", async () => {
+testNeeding("python3", "close() ends also what fled into a session of its own", async () => {
   await using bad = openFault("flee");
   const fled = Number((await bad.device.stat("a")).etag);
-  try {
-    await bad.device.close();
-  } finally {
-    Deno.kill(fled, "SIGKILL");
-  }
+  assert(isAlive(fled));
+  await bad.device.close();
+  await untilDead(fled);
+});
+
+testNeeding("python3", "a plugin's start ends what an earlier life left behind when its host was killed", async () => {
+  await using bad = openFault("");
+  const env = { ...Deno.env.toObject(), FILESYNC_STATE_DIR: `${bad.dir}/state` };
+  const left = new Deno.Command("sleep", { args: ["1000"], env, clearEnv: true }).spawn();
+  const other = new Deno.Command("sleep", {
+    args: ["1000"],
+    env: { ...env, FILESYNC_STATE_DIR: `${bad.dir}/state2` },
+    clearEnv: true,
+  }).spawn();
+  await bad.device.stat("a");
+  assert.equal((await left.status).signal, "SIGKILL");
+  assert(isAlive(other.pid), "another plugin's are left alone");
+  other.kill("SIGKILL");
+  await other.status;
 });
 
 for (const [what, fault, command] of [["that reads nothing", "", "./mute.sh"], ["that hangs", "hang:initialize", ""]]) {
