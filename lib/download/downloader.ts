@@ -54,6 +54,9 @@ const UNDER_WAY_MAX = 128;
 const NO_SPACE_PAUSE_MS = 5000;
 const FULL = "Disk of the spool is full";
 
+/** So many tries that found no room mean that there is none. */
+const STARVED_AFTER = 2;
+
 /** The download station of one job. */
 export class Downloader {
   readonly #options: DownloaderOptions;
@@ -69,6 +72,8 @@ export class Downloader {
   #waitsForRoom = false;
   /** Why the last write to the spool failed. */
   #trouble: string | undefined;
+  /** Downloads in a row that ended because something was full. */
+  #fullInARow = 0;
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
@@ -84,6 +89,11 @@ export class Downloader {
   /** Whether the queue waits for room in the spool. */
   get waitsForRoom(): boolean {
     return this.#waitsForRoom;
+  }
+
+  /** Whether every try of late ended because something was full: the next one is no progress. */
+  get isStarved(): boolean {
+    return this.#fullInARow >= STARVED_AFTER;
   }
 
   /** Which device's files are fetched: those of the card that was listed last. */
@@ -230,7 +240,7 @@ export class Downloader {
   }
 
   async #move(file: QueuedFile, turn: Turn, reservation: Reservation, signal: AbortSignal): Promise<void> {
-    const { job, events, spool, deviceDir } = this.#options;
+    const { job, source, events, spool, deviceDir } = this.#options;
     const outcome: FetchOutcome = { heldBytes: 0 };
     const deviceId = this.#deviceId;
     const leave = this.#places.take(file.fingerprint.sizeBytes);
@@ -253,6 +263,7 @@ export class Downloader {
         this.#options.log.info("Spool can be written again: downloads go on");
         this.#trouble = undefined;
       }
+      this.#fullInARow = 0;
       events.emit({
         event: "downloaded",
         job: job.name,
@@ -267,7 +278,10 @@ export class Downloader {
       await this.#fail(file, failure, { ...outcome, alone: turn.alone }, signal);
       reservation.end(statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0);
       if (failure.code === "no_space") {
-        this.#noteTrouble(failure.message);
+        // A driver writes there too, and may be right or wrong about it.
+        const says = spoolFailure(error) !== undefined || /no space left/i.test(failure.message);
+        this.#noteTrouble(says ? failure.message : `"${source.name}" finds no room in the spool (${failure.message})`);
+        this.#fullInARow++;
         await new Bell().wait(signal, NO_SPACE_PAUSE_MS);
       }
     } finally {

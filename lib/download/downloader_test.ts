@@ -183,7 +183,7 @@ Deno.test("Downloader.run() refuses a spool file that was swapped while the driv
   assert.equal(bed.file("bad")["code"], "corrupt");
 });
 
-Deno.test("Downloader.run() refuses a symlink in place of a partial and leaves what it points at alone", async () => {
+Deno.test("Downloader.run() replaces a symlink in place of a partial and leaves what it points at alone", async () => {
   await using bed = new Bed();
   bed.source.put("bad", "new content");
   bed.source.put("good", "good content");
@@ -195,7 +195,7 @@ Deno.test("Downloader.run() refuses a symlink in place of a partial and leaves w
   bed.start({ upload: false });
   await bed.exhaust();
   assert.equal(Deno.readTextFileSync(victim), "precious");
-  assert.equal(bed.file("bad")["state"], "parked");
+  assert.equal(bed.file("bad")["state"], "spooled");
   assert.equal(bed.file("good")["state"], "spooled");
 });
 

@@ -12,12 +12,15 @@ import {
 } from "../driver/mod.ts";
 import type { EventBus } from "../observe/mod.ts";
 import {
+  checksumOf,
+  discardPartial,
   FileHasher,
   hashAndSync,
   preparePartial,
   publishSpoolFile,
   removeFile,
   type Reservation,
+  samplePrefix,
   type Spool,
   SpoolError,
   statSpoolFile,
@@ -55,6 +58,8 @@ export interface FetchContext {
 /** After so many bytes or milliseconds a partial is fsynced: what a power cut may cost. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 const SYNC_INTERVAL_MS = 10_000;
+/** How often the size of a partial is looked at, whatever its driver tells, milliseconds. */
+const LOOK_MS = 500;
 /** Room is asked for in steps of this size where the size is not known. */
 const ROOM_STEP_BYTES = 8 * 1024 * 1024;
 /** Up to this size a file is read at once. */
@@ -85,6 +90,7 @@ export async function fetchToSpool(
     markSynced(store, file.id, startBytes);
     await store.durable();
   }
+  const prefix = startBytes > 0 ? samplePrefix(partial, startBytes) : undefined;
   const hasher = new FileHasher(partial);
   try {
     const result = await callDriver(file, turn, context, { partial, startBytes, hasher }).catch((error) => {
@@ -99,6 +105,7 @@ export async function fetchToSpool(
     }
     outcome.heldBytes = after.sizeBytes;
     checkResult(file, result, after.sizeBytes);
+    if (prefix !== undefined) checkPrefix(file, partial, startBytes, prefix);
     const { sha256, readBytes } = after.sizeBytes <= SMALL_BYTES
       ? await hashAndSync(partial, after.sizeBytes)
       : (await Promise.all([hasher.finish(after.sizeBytes), syncFile(partial)]))[0];
@@ -107,6 +114,14 @@ export async function fetchToSpool(
     }
     if (result.checksum?.algorithm === "sha256" && result.checksum.value !== sha256) {
       throw new DriverError("corrupt", `Checksum of "${file.path}" is ${sha256}: expected ${result.checksum.value}`);
+    }
+    const { checksum } = result;
+    const actual = checksum === undefined ? undefined : await checksumOf(partial, checksum.algorithm);
+    if (actual !== undefined && actual !== checksum?.value) {
+      throw new DriverError(
+        "corrupt",
+        `${checksum?.algorithm} of "${file.path}" is ${actual}: its source says ${checksum?.value}`,
+      );
     }
     context.onMoved();
     const final = spool.filePath(deviceDir, file.id);
@@ -140,8 +155,14 @@ export async function fetchToSpool(
       await Promise.all([spool.distrust(partial), spool.distrust(spool.filePath(deviceDir, file.id))]);
     }
     const held = statSpoolFile(partial);
-    if (held !== undefined) outcome.heldBytes = held.sizeBytes;
-    if (held?.sizeBytes === 0) await removeFile(partial);
+    if (held === undefined || held.inode !== inode || isRewritten(partial, startBytes, prefix)) {
+      // What a driver put in the place of our file, or wrote over what was there, is nobody's prefix.
+      discardPartial(partial);
+      outcome.heldBytes = 0;
+      throw error;
+    }
+    outcome.heldBytes = held.sizeBytes;
+    if (held.sizeBytes === 0) await removeFile(partial);
     throw error;
   }
 }
@@ -179,11 +200,13 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   const full = new AbortController();
   /** Why there is no place for more: the driver is told to stop. */
   let fullError: unknown;
-  /** A size that was not known, or not true, must not break the quota. */
-  const checkRoom = (doneBytes: number) => {
-    if (fullError !== undefined || (sizeBytes !== undefined && doneBytes <= sizeBytes)) return;
+  /** What lies on the disk counts, not what a driver says: a size that was not known must not break the quota. */
+  const checkRoom = () => {
+    const heldBytes = statSpoolFile(partial)?.sizeBytes ?? 0;
+    if (fullError !== undefined || (sizeBytes !== undefined && heldBytes <= sizeBytes)) return;
     try {
-      if (context.reservation.growTo(doneBytes + ROOM_STEP_BYTES) || context.reservation.growTo(doneBytes)) return;
+      if (sizeBytes !== undefined) throw grownBeyond(file, sizeBytes);
+      if (context.reservation.growTo(heldBytes + ROOM_STEP_BYTES) || context.reservation.growTo(heldBytes)) return;
       fullError = new DriverError("no_space", "Spool is full");
     } catch (error) {
       fullError = error instanceof SpoolError ? new DriverError("rejected", error.message) : error;
@@ -194,12 +217,13 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   const onAbort = () => full.abort(context.signal.reason);
   context.signal.addEventListener("abort", onAbort, { once: true });
   if (context.signal.aborted) onAbort();
+  const looking = setInterval(checkRoom, LOOK_MS);
   const result = await turn.client.download(params, {
     signal: full.signal,
     limit: share,
     onProgress: (progress) => {
       const { doneBytes } = progress;
-      checkRoom(doneBytes);
+      checkRoom();
       const done = sizeBytes === undefined ? doneBytes : Math.min(doneBytes, sizeBytes);
       recordResent(store, { file: file.id }, again.note({ ...progress, doneBytes: done }));
       events.emit({
@@ -236,10 +260,11 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   }).finally(async () => {
     context.signal.removeEventListener("abort", onAbort);
     share.leave();
+    clearInterval(looking);
     // Whoever drops this partial must come after it.
     await syncing;
   });
-  if (sizeBytes === undefined) checkRoom(result.sizeBytes);
+  if (sizeBytes === undefined) checkRoom();
   if (fullError !== undefined) throw fullError;
   return result;
 }
@@ -248,6 +273,26 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
 async function syncCheckpoint(partial: string, isNamed: boolean): Promise<void> {
   await syncFile(partial);
   if (!isNamed) await syncDirectory(dirname(partial));
+}
+
+function grownBeyond(file: QueuedFile, sizeBytes: number): DriverError {
+  return new DriverError(
+    "changed",
+    `Source changed: "${file.path}" has more than the ${sizeBytes} bytes that were listed`,
+  );
+}
+
+/** Whether the part that was held before the call is not what it was. */
+function isRewritten(partial: string, lengthBytes: number, prefix: string | undefined): boolean {
+  return prefix !== undefined && samplePrefix(partial, lengthBytes) !== prefix;
+}
+
+function checkPrefix(file: QueuedFile, partial: string, lengthBytes: number, prefix: string): void {
+  if (!isRewritten(partial, lengthBytes, prefix)) return;
+  throw new DriverError(
+    "corrupt",
+    `Driver wrote over the ${lengthBytes} bytes of "${file.path}" that were held already`,
+  );
 }
 
 function checkResult(

@@ -78,6 +78,27 @@ export function asDriverError(error: unknown): DriverError {
   return new DriverError("failed", error instanceof Error ? error.message : String(error), { cause: error });
 }
 
+const unsent = new WeakSet<DriverError>();
+
+/** Marks an error as one of a call that never reached the plugin, and returns it. */
+export function markUnsent(error: DriverError): DriverError {
+  unsent.add(error);
+  return error;
+}
+
+/** Whether the call never reached the plugin: it waits for its restart, or could not be started. */
+export function isUnsent(error: DriverError): boolean {
+  return unsent.has(error);
+}
+
+/** Errors of the host's own about an answer: the causes of what they became. */
+const BREACHES: readonly unknown[] = ["AnswerError", "BadAnswer"];
+
+/** Whether the plugin failed, and not the device or the file: it died, or what it answered breaks the contract. */
+export function isPluginFailure(error: DriverError): boolean {
+  return error.code === "broken" || BREACHES.includes((error.cause as { name?: unknown } | undefined)?.name);
+}
+
 /** Signals by which an operator, a service manager or the kernel (out of memory) ends a process. */
 const OUTSIDE_SIGNALS: readonly unknown[] = ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"];
 

@@ -1,5 +1,5 @@
 /** What every station makes of a failure: whom it speaks of, and when to try again. */
-import type { DriverError, ErrorCode } from "./errors.ts";
+import { type DriverError, type ErrorCode, isUnsent } from "./errors.ts";
 
 /** Back-off of one file after a failure that is its own. */
 export const FILE_RETRY = { firstMs: 1000, maxMs: 15 * 60 * 1000 };
@@ -19,7 +19,9 @@ const OF_THE_DEVICE: readonly ErrorCode[] = [
 
 /** Whether an error speaks of the device: then the file waits, without a mark against it. */
 export function isOfTheDevice(error: DriverError): boolean {
-  return OF_THE_DEVICE.includes(error.code) || (error.code === "denied" && error.details.scope !== "file");
+  if (error.code === "denied") return error.details.scope !== "file";
+  if (error.code === "broken") return isUnsent(error);
+  return OF_THE_DEVICE.includes(error.code);
 }
 
 /** When a moment of the monotonic clock comes, for the log: `in 4 s`, `in 55 min`. */

@@ -17,6 +17,7 @@ import {
 } from "../driver/mod.ts";
 import { type Clock, SYSTEM_CLOCK } from "../host/clock.ts";
 import type { EventBus } from "../observe/mod.ts";
+import { type PooledTurn, TurnPool, type TurnTaker } from "./turns.ts";
 
 /** What the gate needs of a hosted plugin. */
 export interface GatedClient extends DeviceClient {
@@ -33,6 +34,8 @@ export interface GateOptions {
   record: (state: { available: boolean; held: boolean; code?: string; reason?: string }) => void;
   /** Called when the gate opens or closes. */
   onChange: () => void;
+  /** The turns at the process, shared with the device's other role when it has one. @default {its own} */
+  turns?: TurnPool;
   /** Replaced by tests. */
   clock?: Clock;
 }
@@ -44,22 +47,20 @@ export interface Closed {
   hint?: string;
 }
 
-interface Waiter {
-  user: string;
-  alone: boolean;
-  resolve: (turn: Turn) => void;
-}
-
 /** How often a device that is away is asked for, milliseconds. */
 const AWAY = { firstMs: 1000, maxMs: 30_000 };
 const DENIED_MS = 60 * 60 * 1000;
 const HELD_MS = 30_000;
 const NO_SPACE = { firstMs: 15_000, maxMs: 10 * 60 * 1000 };
+/** Codes that speak of the process or of the whole device, and so of both of its roles. */
+const OF_BOTH_ROLES: readonly ErrorCode[] = ["unavailable", "held", "broken"];
+/** Codes after which a device that was asked stays closed. */
+const CLOSING: readonly ErrorCode[] = ["unavailable", "broken", "held", "denied", "invalid_config"];
 /** What the device thinks of our configuration does not change by itself. */
 const NEVER_MS = 0x7fffffff;
 
 /** One device in one role, shared by the jobs that use it. */
-export class DeviceGate implements DeviceAccess {
+export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
   readonly name: string;
   readonly #options: GateOptions;
   #capabilities: Capabilities | undefined;
@@ -73,14 +74,14 @@ export class DeviceGate implements DeviceAccess {
   #cancelTimer: () => void = () => {};
   #stopped = false;
   readonly #abort = new AbortController();
-  readonly #running = new Set<GateTurn>();
-  #waiting: Waiter[] = [];
-  #lastUser = "";
-  #callsMax: number | undefined;
+  readonly #turns: TurnPool;
+  #active = 0;
 
   constructor(options: GateOptions) {
     this.name = options.name;
     this.#options = options;
+    this.#turns = options.turns ?? new TurnPool();
+    this.#turns.join(this);
     options.client.onState((state) => this.#onState(state));
   }
 
@@ -98,34 +99,31 @@ export class DeviceGate implements DeviceAccess {
   }
 
   get callsMax(): number {
-    return this.#callsMax ?? this.#capabilities?.callsMax ?? 1;
+    return this.#capabilities?.callsMax ?? 1;
   }
 
   /** Calls under way. */
   get active(): number {
-    return this.#running.size;
+    return this.#active;
   }
 
-  turn(user: string, options: TurnOptions): Promise<Turn> {
-    const { signal } = options;
-    return new Promise((resolve, reject) => {
-      signal.throwIfAborted();
-      const onAbort = () => {
-        this.#waiting = this.#waiting.filter((other) => other !== waiter);
-        reject(signal.reason);
-      };
-      const waiter: Waiter = {
-        user,
-        alone: options.alone ?? false,
-        resolve: (turn) => {
-          signal.removeEventListener("abort", onAbort);
-          resolve(turn);
-        },
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      this.#waiting.push(waiter);
-      this.#serve();
-    });
+  /** For `TurnPool`: open, and what the device can do is known. */
+  get isReady(): boolean {
+    return !this.#stopped && this.#closed === undefined && this.#capabilities !== undefined;
+  }
+
+  /** For `TurnPool` only. */
+  newTurn(alone: boolean): GateTurn {
+    this.#active++;
+    return new GateTurn(this, this.#options.client, this.#capabilities ?? {}, alone);
+  }
+
+  async turn(user: string, options: TurnOptions): Promise<Turn> {
+    const { signal, alone = false } = options;
+    // A job's two sides of one process are two users.
+    const asked = this.#turns.ask(this, `${user}\n${this.#options.role}`, { signal, alone });
+    this.#serve();
+    return await asked;
   }
 
   /** Ends the checker. Turns that are under way are their owners' business. */
@@ -145,11 +143,11 @@ export class DeviceGate implements DeviceAccess {
     this.#failures++;
     switch (code) {
       case "unavailable":
-        return this.#close(closed, Math.max(backoffMs(this.#failures, AWAY), details.retryAfterMs ?? 0));
+        return this.#closeBoth(closed, Math.max(backoffMs(this.#failures, AWAY), details.retryAfterMs ?? 0));
       case "broken":
-        return this.#close(closed, details.retryAfterMs ?? backoffMs(this.#failures, AWAY));
+        return this.#closeBoth(closed, details.retryAfterMs ?? backoffMs(this.#failures, AWAY));
       case "held":
-        return this.#close(closed, details.retryAfterMs ?? HELD_MS);
+        return this.#closeBoth(closed, details.retryAfterMs ?? HELD_MS);
       case "denied":
         return this.#close(closed, backoffMs(1, { firstMs: DENIED_MS, maxMs: DENIED_MS }));
       case "invalid_config":
@@ -166,8 +164,8 @@ export class DeviceGate implements DeviceAccess {
 
   #onState(state: DeviceState): void {
     if (this.#stopped) return;
-    if (state.callsMax !== undefined) {
-      this.#callsMax = state.callsMax;
+    if (state.callsMax !== undefined && this.#capabilities !== undefined) {
+      this.#capabilities = { ...this.#capabilities, callsMax: state.callsMax };
       this.#serve();
     }
     const reason = state.reason ?? "Device says so";
@@ -175,6 +173,20 @@ export class DeviceGate implements DeviceAccess {
     if (this.#heldReason !== undefined) this.#close({ code: "held", reason: this.#heldReason }, NEVER_MS);
     else if (state.available === false) this.#close({ code: "unavailable", reason }, AWAY.maxMs);
     else if (state.available === true || (state.held === false && this.#closed?.code === "held")) this.#openUp();
+  }
+
+  /** The other role of the device is at the same process: what this one learned holds for both. */
+  #closeBoth(closed: Closed, againMs: number): void {
+    this.#close(closed, againMs);
+    for (const other of this.#others()) {
+      if (!other.#stopped && other.#closed === undefined) other.#close(closed, againMs);
+    }
+  }
+
+  #others(): DeviceGate[] {
+    return [...this.#turns.takers].filter((taker): taker is DeviceGate =>
+      taker instanceof DeviceGate && taker !== this
+    );
   }
 
   #close(closed: Closed, againMs: number): void {
@@ -191,9 +203,11 @@ export class DeviceGate implements DeviceAccess {
   #openUp(): void {
     this.#cancelTimer();
     if (this.#closed !== undefined || this.#onTrial !== undefined) {
+      const code = (this.#closed ?? this.#onTrial)!.code;
       this.#closed = undefined;
       this.#onTrial = undefined;
       this.#tell(undefined);
+      if (OF_BOTH_ROLES.includes(code)) this.#others().forEach((other) => other.#lookIfClosedWith(code));
     }
     this.#serve();
   }
@@ -224,6 +238,12 @@ export class DeviceGate implements DeviceAccess {
     onChange();
   }
 
+  #lookIfClosedWith(code: ErrorCode): void {
+    if (this.#closed?.code !== code) return;
+    this.#cancelTimer();
+    this.#lookAgain();
+  }
+
   /** Asks a closed device whether it is there, without touching a file. */
   async #lookAgain(): Promise<void> {
     if (this.#stopped || this.#heldReason !== undefined) return;
@@ -238,38 +258,17 @@ export class DeviceGate implements DeviceAccess {
       if (this.#stopped) return;
       // The root itself is missing: an unmounted drive looks so.
       if (code === "not_found") return this.report(new DriverError("unavailable", message, details));
-      if (["unavailable", "broken", "held", "denied", "invalid_config"].includes(code)) {
-        return this.report(asDriverError(error));
-      }
+      if (CLOSING.includes(code)) return this.report(asDriverError(error));
     }
     if (this.#stopped || this.#heldReason !== undefined) return;
     this.#openUp();
   }
 
-  /** Hands out turns: users take turns, each user's waiters in their order. */
+  /** Hands out turns, to the other role too: what one gives back the other may take. */
   #serve(): void {
-    if (this.#stopped || this.#closed !== undefined || this.#waiting.length === 0) return;
-    const capabilities = this.#capabilities;
-    if (capabilities === undefined) {
-      this.#connect();
-      return;
-    }
-    for (let waiter = this.#nextWaiter(); waiter !== undefined; waiter = this.#nextWaiter()) {
-      this.#waiting = this.#waiting.filter((other) => other !== waiter);
-      this.#lastUser = waiter.user;
-      const turn = new GateTurn(this, this.#options.client, capabilities, waiter.alone);
-      this.#running.add(turn);
-      waiter.resolve(turn);
-    }
-  }
-
-  #nextWaiter(): Waiter | undefined {
-    const isAlone = [...this.#running].some((turn) => turn.wantsAlone);
-    if (isAlone || this.#running.size >= this.callsMax) return undefined;
-    const other = this.#waiting.find((waiter) => waiter.user > this.#lastUser) ?? this.#waiting[0];
-    if (other === undefined) return undefined;
-    if (other.alone && this.#running.size > 0) return undefined;
-    return other;
+    if (this.#stopped) return;
+    if (this.#closed === undefined && this.#capabilities === undefined && this.#turns.hasWaiters(this)) this.#connect();
+    this.#turns.serve();
   }
 
   #connect(): void {
@@ -283,30 +282,32 @@ export class DeviceGate implements DeviceAccess {
       },
       (error) => {
         this.#connecting = false;
+        const { message, details } = asDriverError(error);
         this.report(asDriverError(error));
+        // Whatever it calls it: what cannot be started cannot be used, and nobody else would ask again.
+        if (!this.#stopped && this.#closed === undefined) this.report(new DriverError("broken", message, details));
       },
     );
   }
 
   /** For `GateTurn` only. */
   endTurn(turn: GateTurn, error: DriverError | undefined, hasProgressed: boolean): void {
+    this.#active--;
+    this.#turns.end(turn, { pluginDied: error?.code === "broken" });
     if (error === undefined) {
       this.#failures = 0;
       if (this.#onTrial !== undefined) this.#openUp();
     } else {
-      // All calls of a dead plugin fail together: only one that ran by itself is known to be the cause.
-      if (error.code === "broken" && this.#running.size > 1) { for (const other of this.#running) other.shared = true; }
       // A bad link that carries a bit each time must not wait longer and longer.
       if (hasProgressed && error.code === "unavailable") this.#failures = 0;
       // What was under way when the gate closed fails of the same cause: one failure, however many calls it hit.
       if (this.#closed?.code !== error.code) this.report(error);
     }
-    this.#running.delete(turn);
     this.#serve();
   }
 }
 
-class GateTurn implements Turn {
+class GateTurn implements Turn, PooledTurn {
   readonly client: DeviceClient;
   readonly capabilities: Capabilities;
   readonly wantsAlone: boolean;

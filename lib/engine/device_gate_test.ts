@@ -3,6 +3,7 @@ import { DriverError, type ErrorCode, type Turn } from "../driver/mod.ts";
 import { EventBus, type FilesyncEvent } from "../observe/mod.ts";
 import { death, FakeDevice } from "../../tests/support/fake_device.ts";
 import { DeviceGate } from "./device_gate.ts";
+import { TurnPool } from "./turns.ts";
 
 /** Time that moves when it is told to. */
 class FakeClock {
@@ -46,7 +47,7 @@ class GateBed implements Disposable {
   changes = 0;
   readonly #abort = new AbortController();
 
-  constructor(role: "source" | "target" = "source") {
+  constructor(role: "source" | "target" = "source", turns = new TurnPool()) {
     const bus = new EventBus();
     bus.listen((event) => {
       if (event.event === "device") this.events.push(event);
@@ -55,6 +56,7 @@ class GateBed implements Disposable {
       name: "drone1",
       role,
       client: this.device,
+      turns,
       events: bus,
       record: (state) => this.records.push(state),
       onChange: () => this.changes++,
@@ -413,4 +415,34 @@ Deno.test("DeviceGate is silent after stop(): no timer, no call, no turn", async
   assert.equal(bed.clock.pending, 0);
   assert.deepEqual(bed.events, []);
   bed[Symbol.dispose]();
+});
+
+Deno.test("turn() of a plugin that cannot be started closes the device, whatever it calls the failure", async () => {
+  for (const code of ["failed", "not_found", "changed", "corrupt", "rejected", "uncertain"] as const) {
+    using bed = new GateBed();
+    bed.device.script = ({ method }) => {
+      if (method === "capabilities") throw new DriverError(code, "Not today");
+    };
+    assert.equal(await bed.gets(), false);
+    assert.deepEqual([bed.words, bed.gate.closed?.code, bed.gate.closed?.reason], [["broken"], "broken", "Not today"]);
+    assert.ok((bed.clock.nextMs ?? Infinity) <= 2000, "it is looked for again");
+  }
+});
+
+Deno.test("the two roles of an exclusive device close and open together, and are refused one by one", async () => {
+  const turns = new TurnPool();
+  using source = new GateBed("source", turns);
+  using target = new GateBed("target", turns);
+  for (const bed of [source, target]) bed.device.can = { callsMax: 2 };
+  (await source.turn()).end();
+  (await target.turn()).end();
+  (await source.turn()).end(new DriverError("unavailable", "Unplugged"));
+  assert.deepEqual([source.words, target.words], [["unavailable"], ["unavailable"]]);
+  assert.equal(await target.gets(), false);
+  await source.clock.pass(2000);
+  await settle();
+  assert.deepEqual([source.words.at(-1), target.words.at(-1)], ["available", "available"]);
+  (await target.turn()).end(new DriverError("denied", "Read-only"));
+  assert.deepEqual([source.gate.isOpen, target.gate.isOpen], [true, false]);
+  assert.ok(await source.gets());
 });

@@ -1,5 +1,6 @@
 /**
- * The devices of a configuration: equal driver and resolved args are one device, one plugin process per device and role.
+ * The devices of a configuration: equal driver and resolved args are one device, one plugin process per device and
+ * role, or one for both roles where the driver is exclusive.
  */
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,6 +12,7 @@ import type { Spool } from "../spool/mod.ts";
 import { recordDevice, registerDevice, type Store } from "../state/mod.ts";
 import { DeviceGate } from "./device_gate.ts";
 import { EngineError, EXIT } from "./errors.ts";
+import { TurnPool } from "./turns.ts";
 
 export interface DevicesOptions {
   plugins: PluginSet;
@@ -27,7 +29,7 @@ export interface DevicesOptions {
 export interface OpenDevice {
   gate: DeviceGate;
   hosted: HostedDevice;
-  /** The device's row, which names its folder in the spool. */
+  /** The row that names the device's folders; both roles of an exclusive one have the same. */
   row: number;
   /** The driver's device is used by one process only: cards and vehicles, which reuse names. */
   reusesNames: boolean;
@@ -37,6 +39,8 @@ export interface OpenDevice {
 export class Devices {
   readonly #options: DevicesOptions;
   readonly #open = new Map<string, OpenDevice>();
+  /** Processes that serve both roles of a device, by driver and arguments. */
+  readonly #exclusive = new Map<string, { hosted: HostedDevice; row: number; turns: TurnPool }>();
 
   constructor(options: DevicesOptions) {
     this.#options = options;
@@ -52,17 +56,45 @@ export class Devices {
    * @throws {EngineError} 3 when there is no such driver or it does not have the role
    */
   async open(config: DeviceConfig, role: Role): Promise<OpenDevice> {
-    const { plugins, store, spool, events, configFile, onChange } = this.#options;
+    const { plugins, store, events, configFile, onChange } = this.#options;
     const plugin = usablePlugin(plugins, config);
     const args = await readSecrets(config, plugin, configFile);
-    const key = JSON.stringify([role, config.driver, canonical(args)]);
+    const deviceKey = JSON.stringify([config.driver, canonical(args)]);
+    const key = `${role} ${deviceKey}`;
     const known = this.#open.get(key);
     if (known !== undefined) return known;
-    const log = logFor(config.name);
     const row = registerDevice(store, config.name, role);
+    const shared = plugin.exclusive ? this.#exclusive.get(deviceKey) : undefined;
+    const process = shared ?? { hosted: this.#host(plugin, config, { role, args, row }), row, turns: new TurnPool() };
+    if (plugin.exclusive) this.#exclusive.set(deviceKey, process);
+    const hosted = shared === undefined ? process.hosted : process.hosted.inRole(role, config.name);
+    const gate = new DeviceGate({
+      name: config.name,
+      role,
+      client: hosted,
+      events,
+      turns: process.turns,
+      record: (state) => {
+        // A store that turned out to be damaged has told so: this line is not what the run ends with.
+        if (store.fatal === undefined) recordDevice(store, row, state);
+      },
+      onChange,
+    });
+    const device = { gate, hosted, row: process.row, reusesNames: plugin.exclusive === true };
+    this.#open.set(key, device);
+    return device;
+  }
+
+  #host(
+    plugin: Plugin,
+    config: DeviceConfig,
+    { role, args, row }: { role: Role; args: Record<string, unknown>; row: number },
+  ): HostedDevice {
+    const { store, spool } = this.#options;
+    const log = logFor(config.name);
     const stateDir = join(`${store.path}.devices`, String(row));
     makeStateDir(stateDir);
-    const hosted = new HostedDevice({
+    return new HostedDevice({
       plugin,
       name: config.name,
       role,
@@ -72,20 +104,6 @@ export class Devices {
       stateDir,
       log: (level, message) => log[level](message),
     });
-    const gate = new DeviceGate({
-      name: config.name,
-      role,
-      client: hosted,
-      events,
-      record: (state) => {
-        // A store that turned out to be damaged has told so: this line is not what the run ends with.
-        if (store.fatal === undefined) recordDevice(store, row, state);
-      },
-      onChange,
-    });
-    const device = { gate, hosted, row, reusesNames: plugin.exclusive === true };
-    this.#open.set(key, device);
-    return device;
   }
 
   /** Ends every plugin, at most 3 s after it was asked to. */

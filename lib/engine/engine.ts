@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import type { Config, JobConfig } from "../config/mod.ts";
-import { Bell, type ErrorCode } from "../driver/mod.ts";
+import { Bell, type DriverError, type ErrorCode, isOfTheDevice, isPluginFailure } from "../driver/mod.ts";
 import type { PluginSet } from "../host/mod.ts";
 import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
 import { makeDirectory, removeFile, Spool } from "../spool/mod.ts";
@@ -148,6 +148,8 @@ class Engine {
     const pipelines: JobPipeline[] = [];
     const room = roomFor(pipelines, store, spool);
     const clock = new WallClock(store, logFor("clock"));
+    // Sources first: the row of an exclusive device that is both names its folders.
+    for (const job of this.#jobs) await devices.open(job.source, "source");
     for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room, clock }));
     await releaseFinished(store, spool);
     // Nobody knows yet who is away.
@@ -294,6 +296,7 @@ class Engine {
       closed: [
         ...[...gates].flatMap((gate) => gate.closed === undefined ? [] : [gate.closed.code]),
         ...(pipelines.some((pipeline) => !pipeline.isInWindow) ? ["held" as const] : []),
+        ...pipelines.flatMap(({ listingError }) => listingError === undefined ? [] : ofListing(listingError)),
         ...(hasDenied(store, jobIds) ? ["denied" as const] : []),
       ],
       listingFailed: pipelines.some((pipeline) => pipeline.listingError !== undefined),
@@ -332,6 +335,12 @@ class Engine {
         break;
     }
   }
+}
+
+/** What a listing that failed says of its device, for the exit code; of the files alone it says nothing. */
+function ofListing(error: DriverError): ErrorCode[] {
+  if (isPluginFailure(error)) return ["broken"];
+  return isOfTheDevice(error) ? [error.code] : [];
 }
 
 interface CommandParts {

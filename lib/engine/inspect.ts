@@ -25,6 +25,7 @@ import { readSecrets, usablePlugin } from "./devices.ts";
 import { selectJobs } from "./engine.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
 import { formatWindows, isInWindow } from "./window.ts";
+import { exitOfCode } from "./exit_codes.ts";
 
 /** A file that a run would move. */
 export interface PlannedFile {
@@ -143,7 +144,7 @@ export async function* listDevice(
   yield* withDevice(
     device,
     isTarget && !isSource ? "target" : "source",
-    config.file,
+    config,
     options,
     async function* (hosted) {
       yield* walk(hosted, path, options.recursive === true, options.signal);
@@ -159,7 +160,7 @@ export async function* planSync(
   checkCircles(config, options.plugins);
   const store = existsSync(config.statePath) ? new Store(config.statePath, { readOnly: true }) : undefined;
   try {
-    for (const job of selectJobs(config, options.jobs)) yield* planJob(job, config.file, store, options);
+    for (const job of selectJobs(config, options.jobs)) yield* planJob(job, config, store, options);
   } catch (error) {
     throw asEngineError(error);
   } finally {
@@ -169,12 +170,12 @@ export async function* planSync(
 
 async function* planJob(
   job: JobConfig,
-  configFile: string,
+  config: Config,
   store: Store | undefined,
   options: InspectOptions,
 ): AsyncGenerator<PlannedFile> {
   const isWanted = compileRules(job.rules);
-  yield* withDevice(job.source, "source", configFile, options, async function* (hosted) {
+  yield* withDevice(job.source, "source", config, options, async function* (hosted) {
     const { modifiedPrecisionMs = 1 } = await hosted.capabilities({ signal: options.signal });
     const sourceId = store?.get<{ id: number }>(
       "SELECT s.id FROM source s JOIN job j ON j.id = s.job_id WHERE j.name = ? AND s.device_id = ?",
@@ -218,19 +219,25 @@ function planned(job: JobConfig, deviceId: string, entry: Entry, why: "new" | "c
 
 /** A plugin for looking only: its spool and state folders are temporary. */
 async function* withDevice<T>(
-  config: DeviceConfig,
+  device: DeviceConfig,
   role: Role,
-  configFile: string,
+  config: Config,
   options: InspectOptions,
   use: (hosted: HostedDevice) => AsyncGenerator<T>,
 ): AsyncGenerator<T> {
-  const plugin = usablePlugin(options.plugins, config);
-  const args = await readSecrets(config, plugin, configFile);
+  const plugin = usablePlugin(options.plugins, device);
+  const pid = plugin.exclusive ? lockHolder(config.statePath) : undefined;
+  if (pid !== undefined) {
+    throw new EngineError(EXIT.unavailable, `Device "${device.name}" is in use by filesync process ${pid}`, {
+      hint: "Only one process may have it: stop that one first, or look with filesync status",
+    });
+  }
+  const args = await readSecrets(device, plugin, config.file);
   const folder = mkdtempSync(join(tmpdir(), "filesync-"));
-  const log = logFor(config.name);
+  const log = logFor(device.name);
   const hosted = new HostedDevice({
     plugin,
-    name: config.name,
+    name: device.name,
     role,
     args,
     spoolDir: folder,
@@ -241,7 +248,7 @@ async function* withDevice<T>(
   try {
     yield* use(hosted);
   } catch (error) {
-    throw deviceFailure(error, config.name);
+    throw deviceFailure(error, device.name);
   } finally {
     await hosted.close();
     rmSync(folder, { recursive: true, force: true });
@@ -251,15 +258,7 @@ async function* withDevice<T>(
 function deviceFailure(error: unknown, name: string): unknown {
   if (error instanceof EngineError) return error;
   const failure = asDriverError(error);
-  const exits: Partial<Record<typeof failure.code, number>> = {
-    invalid_config: EXIT.config,
-    unsupported: EXIT.config,
-    denied: EXIT.denied,
-    unavailable: EXIT.unavailable,
-    held: EXIT.unavailable,
-    broken: EXIT.plugin,
-  };
-  return new EngineError(exits[failure.code] ?? EXIT.failed, `Device "${name}": ${failure.message}`, {
+  return new EngineError(exitOfCode(failure.code), `Device "${name}": ${failure.message}`, {
     cause: error,
     ...(failure.details.hint === undefined ? {} : { hint: failure.details.hint }),
   });

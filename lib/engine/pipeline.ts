@@ -43,7 +43,7 @@ const RELIST_MS_MIN = 200;
 const TIMER_SLACK_MS = 5;
 /** How often a job with windows looks at the clock, milliseconds. */
 const WINDOW_LOOK_MS = 10_000;
-/** Listings that fail for another reason than the device, in a row, before a single run gives up. */
+/** Listings that fail in a row before a single run gives up; one is begun only while the device is there. */
 const LISTING_FAILURES_MAX = 3;
 
 /** A job at work. */
@@ -63,7 +63,7 @@ export class JobPipeline {
   sourceId: number | undefined;
   /** The card or the vehicle that was listed. */
   sourceDeviceId: string | undefined;
-  /** Why the last listing failed, when that was not the device's absence. */
+  /** Why the last listing failed, when that was not the device's absence, or so often that it was given up. */
   listingError: DriverError | undefined;
 
   constructor(options: PipelineOptions) {
@@ -185,8 +185,10 @@ export class JobPipeline {
       return true;
     }
     if (this.#options.once && !this.#finderDone && this.sourceGate.isOpen) return true;
-    if (this.#downloader.active > 0) return true;
-    if (this.sourceGate.isOpen && !this.#downloader.waitsForRoom && this.#downloader.hasWork()) return true;
+    if (!this.#downloader.isStarved) {
+      if (this.#downloader.active > 0) return true;
+      if (this.sourceGate.isOpen && !this.#downloader.waitsForRoom && this.#downloader.hasWork()) return true;
+    }
     return this.#uploaders.some(({ station, gate }) => station.active > 0 || (gate.isOpen && station.hasWork()));
   }
 
@@ -222,8 +224,12 @@ export class JobPipeline {
         if (signal.aborted || failure.code === "cancelled") break;
         failures++;
         waitMs = this.sourceGate.isOpen ? this.#noteListingFailure(failure, failures) : 0;
-        this.#finderDone = once && this.sourceGate.isOpen && failures >= LISTING_FAILURES_MAX;
-        if (this.#finderDone) waitMs = undefined;
+        this.#finderDone = once && failures >= LISTING_FAILURES_MAX;
+        if (this.#finderDone) {
+          // Also when the device comes back now: it would only fail again.
+          this.listingError = failure;
+          waitMs = undefined;
+        }
       }
       activity.ring();
       await this.#finderBell.wait(signal, waitMs);

@@ -116,11 +116,8 @@ class SourceWalk {
       ignored += outcome?.ignored ?? 0;
     }
     this.#checkDevice();
-    if (ignored > 0) {
-      log.warning(
-        `Listing of "${source.name}" held ${ignored} entries that are malformed or outside the asked directory`,
-      );
-    } else {
+    // The host has told of entries that it ignored; what is missing because of them must not look deleted.
+    if (ignored === 0) {
       for (const path of this.#listing.complete()) events.emit({ event: "gone", job: job.name, path });
       const beyondFirst = this.#listing.endFirstContact().length;
       if (beyondFirst > 0) {

@@ -16,7 +16,7 @@ import {
   type Progress,
   type Receipt,
 } from "../driver/mod.ts";
-import { isObject, RESUME_BYTES_MAX, WAIT_MS_MAX } from "../protocol/messages.ts";
+import { fitsJson, isObject, RESUME_BYTES_MAX, WAIT_MS_MAX } from "../protocol/messages.ts";
 import type { Words } from "./words.ts";
 
 /** An answer that breaks the contract; the message goes on "Plugin ...". */
@@ -227,7 +227,7 @@ export function checkProgress(value: Record<string, unknown>): Progress | undefi
   const progress: Progress = { doneBytes };
   const waitMs = waitMsOf(value);
   if (waitMs > 0) progress.waitMs = waitMs;
-  if (resume !== undefined && JSON.stringify(resume).length <= RESUME_BYTES_MAX) progress.resume = resume;
+  if (resume !== undefined && fitsJson(resume, RESUME_BYTES_MAX)) progress.resume = resume;
   return progress;
 }
 

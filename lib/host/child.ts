@@ -3,6 +3,7 @@
  * terminal does not reach it.
  */
 import type { LaunchSpec } from "./launch.ts";
+import { endStragglers, STATE_DIR_VARIABLE } from "./stragglers.ts";
 
 /** The end of a child. */
 export interface ChildStatus {
@@ -16,18 +17,22 @@ export class Child {
   /** As with stderr, a chunk is only valid until the next one is asked for. */
   readonly stdout: ByteReader;
   readonly stderr: ByteReader;
-  /** Resolves when it ended; whatever of its group is left was killed then. */
+  /** Resolves when it ended; whatever it started and is left was killed then. */
   readonly ended: Promise<ChildStatus>;
   readonly #process: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #stateDir: string;
   #hasEnded = false;
 
   /** @throws {Error} If it cannot be started */
   constructor(spec: LaunchSpec) {
+    this.#stateDir = spec.cwd;
+    // A host that was killed leaves behind what its plugin had started.
+    endStragglers(spec.cwd);
     this.#process = new Deno.Command(spec.command, {
       args: spec.args,
       cwd: spec.cwd,
-      env: spec.env,
+      env: { ...spec.env, [STATE_DIR_VARIABLE]: spec.cwd },
       clearEnv: true,
       detached: true,
       stdin: "piped",
@@ -71,6 +76,7 @@ export class Child {
     const { code, signal } = await this.#process.status;
     this.#hasEnded = true;
     this.kill("SIGKILL");
+    endStragglers(this.#stateDir);
     return signal === null ? { exitCode: code, signal: null } : { exitCode: null, signal };
   }
 }

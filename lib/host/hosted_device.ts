@@ -9,12 +9,14 @@ import {
   type DeviceState,
   type DownloadParams,
   type DownloadResult,
+  DriverError,
   type Entry,
   type ErrorCode,
   type Finding,
   type ListOutcome,
   type ListParams,
   type LogLevel,
+  markUnsent,
   type Progress,
   type Receipt,
   type RemoveParams,
@@ -31,17 +33,15 @@ import {
   checkFindings,
   checkProgress,
   checkReceipt,
-  checkState,
 } from "./check_answers.ts";
-import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import type { Clock } from "./clock.ts";
 import { Coalescer } from "./coalescer.ts";
+import { DeviceCore } from "./device_core.ts";
 import type { LaunchSeams } from "./launch.ts";
 import type { DeviceLog } from "./line_log.ts";
 import type { Plugin } from "./manifest.ts";
 import type { PluginProcess } from "./plugin_process.ts";
 import { shownError } from "./shown_error.ts";
-import { Supervisor } from "./supervisor.ts";
-import { type Words, wordsFor } from "./words.ts";
 
 /** One device: its plugin, its arguments, its folders. */
 export interface HostedDeviceOptions {
@@ -81,74 +81,42 @@ interface SendControls {
   badAnswer?: ErrorCode;
 }
 
-/** One device, one process at a time. */
+/** One device in one role; the other role of an exclusive one is on the same process. */
 export class HostedDevice implements DeviceClient {
   readonly name: string;
   readonly role: Role;
   readonly plugin: Plugin;
-  readonly #clock: Clock;
-  readonly #log: DeviceLog;
-  readonly #words: Words;
-  readonly #supervisor: Supervisor;
-  readonly #stateListeners = new Set<(state: DeviceState) => void>();
-  readonly #states: Coalescer<DeviceState>;
-  #capabilities: Capabilities = {};
-  #deviceId: string | undefined;
-  #isAway = false;
+  readonly #core: DeviceCore;
   #ignoredBefore = 0;
 
-  constructor(options: HostedDeviceOptions) {
-    const { plugin, name, role, args, spoolDir, stateDir } = options;
-    this.name = name;
-    this.role = role;
-    this.plugin = plugin;
-    this.#clock = options.clock ?? SYSTEM_CLOCK;
-    this.#log = options.log ?? (() => {});
-    this.#words = wordsFor(plugin.args, args);
-    this.#states = new Coalescer((state) => this.#tellState(state), this.#clock);
-    this.#supervisor = new Supervisor({
-      plugin,
-      name,
-      role,
-      args,
-      spoolDir,
-      spoolRoot: options.spoolRoot ?? spoolDir,
-      stateDir,
-      logLevel: options.logLevel ?? "info",
-      stallMs: options.stallMs ?? 60_000,
-      handshakeMs: options.handshakeMs ?? 15_000,
-      clock: this.#clock,
-      log: this.#log,
-      words: this.#words,
-      random: options.random,
-      launch: options.launch,
-      onInitialized: ({ capabilities, deviceId }) => {
-        this.#capabilities = capabilities;
-        if (deviceId !== undefined) this.#deviceId = deviceId;
-      },
-      onNotification: (method, params) => {
-        if (method === "$/state") this.#states.push(checkState(params, this.#words));
-      },
-      onDeath: () => {
-        this.#states.flush();
-        if (this.#isAway) this.#tellState({ available: true, held: false });
-      },
-    });
+  constructor(options: HostedDeviceOptions, core: DeviceCore = new DeviceCore(options)) {
+    this.name = options.name;
+    this.role = options.role;
+    this.plugin = options.plugin;
+    this.#core = core;
+  }
+
+  /**
+   * The same device in its other role, served by the same process: for plugins that are `exclusive`. What one of the
+   * two hears by `$/state` the other hears too, and closing one closes both.
+   */
+  inRole(role: Role, name: string): HostedDevice {
+    return new HostedDevice({ ...this.#core.options, role, name }, this.#core);
   }
 
   /** What the driver last said that the device is; `undefined` until it did. */
   get deviceId(): string | undefined {
-    return this.#deviceId;
+    return this.#core.deviceId;
   }
 
   /** Starts of the process after the first. */
   get restarts(): number {
-    return this.#supervisor.restarts;
+    return this.#core.supervisor.restarts;
   }
 
   /** The process, while one runs. */
   get pid(): number | undefined {
-    return this.#supervisor.pid;
+    return this.#core.supervisor.pid;
   }
 
   /**
@@ -157,13 +125,12 @@ export class HostedDevice implements DeviceClient {
    * @returns what ends the listening
    */
   onState(listener: (state: DeviceState) => void): () => void {
-    this.#stateListeners.add(listener);
-    return () => this.#stateListeners.delete(listener);
+    return this.#core.onState(listener);
   }
 
   async capabilities(options: CallOptions = {}): Promise<Capabilities> {
-    await this.#supervisor.ready(options.signal);
-    return { ...this.#capabilities };
+    await this.#ready(options.signal);
+    return this.#core.capabilitiesOf(this.role);
   }
 
   /** `take` must not call this device: nothing is read from the plugin before it returns. */
@@ -173,7 +140,7 @@ export class HostedDevice implements DeviceClient {
     options: CallOptions = {},
   ): Promise<ListOutcome> {
     const recursive = params.recursive === true;
-    const process = await this.#supervisor.ready(options.signal);
+    const process = await this.#ready(options.signal);
     const droppedBefore = process.droppedLines;
     let ignored = 0;
     await this.#send("list", params, options, (result) => {
@@ -183,13 +150,13 @@ export class HostedDevice implements DeviceClient {
     }, {
       process,
       onEntries: (batch) => {
-        const checked = checkEntries(batch["entries"], params.directory, recursive, this.#words);
+        const checked = checkEntries(batch["entries"], params.directory, recursive, this.#core.words);
         ignored += checked.ignored;
         return checked.entries.length === 0 ? undefined : take(checked.entries);
       },
     });
     if (ignored !== this.#ignoredBefore && ignored > 0) {
-      this.#log(
+      this.#core.log(
         "warning",
         `Plugin listed ${ignored} entries that are invalid or not in "${params.directory}": ignored`,
       );
@@ -199,7 +166,7 @@ export class HostedDevice implements DeviceClient {
   }
 
   stat(path: string, options: CallOptions = {}): Promise<Entry> {
-    return this.#send("stat", { path }, options, (result) => checkEntry(result, path, this.#words));
+    return this.#send("stat", { path }, options, (result) => checkEntry(result, path, this.#core.words));
   }
 
   download(params: DownloadParams, options: CallOptions = {}): Promise<DownloadResult> {
@@ -209,13 +176,13 @@ export class HostedDevice implements DeviceClient {
 
   /** An answer that is no receipt leaves open whether the file landed: `uncertain`. */
   upload(params: UploadParams, options: CallOptions = {}): Promise<Receipt> {
-    return this.#send("upload", params, options, (result) => checkReceipt(result, this.#words), {
+    return this.#send("upload", params, options, (result) => checkReceipt(result, this.#core.words), {
       badAnswer: "uncertain",
     });
   }
 
   confirm(params: UploadParams, options: CallOptions = {}): Promise<Receipt | null> {
-    return this.#send("confirm", params, options, (result) => checkConfirmation(result, this.#words), {
+    return this.#send("confirm", params, options, (result) => checkConfirmation(result, this.#core.words), {
       badAnswer: "uncertain",
     });
   }
@@ -225,14 +192,12 @@ export class HostedDevice implements DeviceClient {
   }
 
   check(options: CallOptions = {}): Promise<Finding[]> {
-    return this.#send("check", {}, options, (result) => checkFindings(result, this.#words));
+    return this.#send("check", {}, options, (result) => checkFindings(result, this.#core.words));
   }
 
   /** Ends the process in at most 3 s. Calls under way and later ones fail with `cancelled`. */
   async close(): Promise<void> {
-    await this.#supervisor.close();
-    this.#states.flush();
-    this.#stateListeners.clear();
+    await this.#core.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -246,9 +211,9 @@ export class HostedDevice implements DeviceClient {
     check: (result: unknown) => T,
     controls: SendControls = {},
   ): Promise<T> {
-    const process = controls.process ?? await this.#supervisor.ready(options.signal);
+    const process = controls.process ?? await this.#ready(options.signal);
     const { onProgress } = options;
-    const progress = new Coalescer<Progress>((news) => onProgress?.(news), this.#clock);
+    const progress = new Coalescer<Progress>((news) => onProgress?.(news), this.#core.clock);
     let lastBytes = 0;
     try {
       const result = await process.call(method, params, {
@@ -269,27 +234,29 @@ export class HostedDevice implements DeviceClient {
       });
       progress.flush();
       // What the driver said before its answer is known when the answer is: above all which device it is.
-      this.#states.flush();
+      this.#core.flushStates();
       const checked = check(result);
-      this.#supervisor.praise();
+      this.#core.supervisor.praise(method);
       return checked;
     } catch (error) {
       progress.flush();
       throw shownError(error, {
         pluginName: this.plugin.name,
         method,
-        words: this.#words,
+        words: this.#core.words,
         ...(controls.badAnswer === undefined ? {} : { badAnswer: controls.badAnswer }),
       });
     }
   }
 
-  #tellState(state: DeviceState): void {
-    if (state.deviceId !== undefined) this.#deviceId = state.deviceId;
-    if (state.callsMax !== undefined) this.#capabilities.callsMax = state.callsMax;
-    if (state.available !== undefined || state.held !== undefined) {
-      this.#isAway = state.available === false || state.held === true;
+  async #ready(signal: AbortSignal | undefined): Promise<PluginProcess> {
+    try {
+      return await this.#core.supervisor.ready({ role: this.role, name: this.name }, signal);
+    } catch (error) {
+      // One error may have ended the wait of several calls; a new one is this call's own.
+      if (!(error instanceof DriverError)) throw error;
+      const { code, message, details, cause } = error;
+      throw markUnsent(new DriverError(code, message, cause === undefined ? details : { ...details, cause }));
     }
-    for (const listener of this.#stateListeners) listener(state);
   }
 }

@@ -7,6 +7,7 @@ import { waitMsOf } from "./check_answers.ts";
 import type { LaunchSpec } from "./launch.ts";
 import { type DeviceLog, LogGate, StderrLog } from "./line_log.ts";
 import { type DeathReason, PluginDeath } from "./plugin_death.ts";
+import { stateDirProblem } from "./state_dir.ts";
 import { Watchdog } from "./watchdog.ts";
 import type { Words } from "./words.ts";
 
@@ -18,6 +19,8 @@ const TERMINATE_MS = 1000;
 const SHUTDOWN_MS = 1500;
 /** For what a dead process left in its pipes, when something else holds them open, milliseconds. */
 const DRAIN_MS = 500;
+/** How often the plugin's folder is measured, milliseconds. */
+const STATE_LOOK_MS = 60_000;
 /** A process that closed a stream is given this long to exit by itself, milliseconds. */
 const STREAMS_MS = 1000;
 
@@ -33,8 +36,11 @@ export interface PluginProcessOptions {
   handshakeMs: number;
   /** Notifications that name no call, but `$/log`. */
   onNotification: (method: string, params: Record<string, unknown>) => void;
-  /** Called once, before the calls fail; returns when a restart may be tried, milliseconds from then. */
-  onDeath: (death: PluginDeath) => number | undefined;
+  /**
+   * Called once, before the calls fail, with the methods that were under way; returns when a restart may be tried,
+   * milliseconds from then.
+   */
+  onDeath: (death: PluginDeath, methods: readonly string[]) => number | undefined;
 }
 
 /** What {@linkcode PluginProcess.call} may be told. */
@@ -82,6 +88,7 @@ export class PluginProcess {
     });
     const reading = this.#connection.run(this.#child.stdout);
     this.died = this.#watch(reading, this.#readStderr());
+    this.#guardStateDir();
   }
 
   get pid(): number {
@@ -188,6 +195,14 @@ export class PluginProcess {
     });
   }
 
+  #guardStateDir(): void {
+    this.#after(STATE_LOOK_MS, () => {
+      const problem = stateDirProblem(this.#options.spec.cwd);
+      if (problem !== undefined) return this.#kill("state", `Plugin "${this.#options.pluginName}" ${problem}`);
+      this.#guardStateDir();
+    });
+  }
+
   #kill(reason: DeathReason, message: string): void {
     if (!this.isUsable) return;
     this.#killReason = { reason, message };
@@ -246,7 +261,7 @@ export class PluginProcess {
     for (const stop of [...this.#timers]) stop();
     this.#gate.tellSuppressed();
     const death = this.#death("exit", undefined, status);
-    const retryAfterMs = this.#options.onDeath(death);
+    const retryAfterMs = this.#options.onDeath(death, this.#connection.pendingMethods);
     this.#connection.end((method) => brokenBy(death, retryAfterMs, method));
     return death;
   }

@@ -5,7 +5,7 @@
  */
 import { DriverError } from "../driver/mod.ts";
 import { LineSplitter, LineWriter } from "./framing.ts";
-import { fromRpcError, isObject, METHOD_NOT_FOUND, parseMessage, type RpcMessage } from "./messages.ts";
+import { fromRpcError, idOfBadAnswer, isObject, METHOD_NOT_FOUND, parseMessage, type RpcMessage } from "./messages.ts";
 
 /**
  * Why a line was dropped. `noise` holds no brace, so it cannot have been a message (a library that prints to stdout);
@@ -57,6 +57,15 @@ interface PendingCall {
 
 const EXCERPT_CHARS = 120;
 
+/** The answer to a request came, and is no JSON-RPC 2.0. */
+export class BadAnswer extends Error {
+  override readonly name = "BadAnswer";
+
+  constructor() {
+    super("answered with a line that is no JSON-RPC 2.0");
+  }
+}
+
 /** One conversation. Feed it with {@linkcode Connection.run}; it is over when that resolves or after {@linkcode Connection.end}. */
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -92,9 +101,15 @@ export class Connection {
     return this.#pending.size;
   }
 
+  /** Methods of the pending calls. */
+  get pendingMethods(): string[] {
+    return [...this.#pending.values()].map(({ method }) => method);
+  }
+
   /**
    * Sends a request and returns the `result` of its answer. An answer that overtakes the cancellation counts.
    * @throws {DriverError} the answer's error; `cancelled` for any error but `uncertain` after `signal` was aborted
+   * @throws {BadAnswer} when the answer is no valid message
    * @throws what {@linkcode Connection.end} was given, `broken` when the stream ended without it
    */
   request(method: string, params: unknown, options: RequestOptions = {}): Promise<unknown> {
@@ -189,7 +204,11 @@ export class Connection {
     if (line.trim() === "") return undefined;
     const message = parseMessage(line);
     if (message === undefined) {
+      const id = idOfBadAnswer(line);
+      const call = id === undefined ? undefined : this.#pending.get(id as number | string);
       this.#drop("invalid", line);
+      // Its answer has come and cannot be read: to wait for another one would only hide that.
+      call?.reject(new BadAnswer());
       return undefined;
     }
     if (message.method !== undefined) {

@@ -1,8 +1,8 @@
 /** The host's side over in-memory streams: the plugin is a list of what arrived and a function that answers. */
 import assert from "node:assert/strict";
 import { DriverError } from "../driver/mod.ts";
-import { Connection, type DropReason } from "./connection.ts";
-import type { RpcMessage } from "./messages.ts";
+import { BadAnswer, Connection, type DropReason } from "./connection.ts";
+import { fitsJson, type RpcMessage } from "./messages.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -288,4 +288,54 @@ Deno.test("cancelAll() cancels every request once", async () => {
   await ended;
   assert.equal(peer.sent.filter((message) => message.method === "$/cancel").length, 2);
   await peer.close();
+});
+
+Deno.test("request() fails at once with BadAnswer when its answer is no JSON-RPC 2.0", async () => {
+  const answers = [
+    '{"jsonrpc":"2.0","id":1,"error":"oops"}',
+    '{"jsonrpc":"2.0","id":1,"error":{}}',
+    '{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":7}}',
+    '{"jsonrpc":"2.0","id":1}',
+    '{"id":1,"result":{}}',
+  ];
+  for (const answer of answers) {
+    const peer = new Peer((_, peer) => peer.raw(`${answer}\n`));
+    await assert.rejects(peer.connection.request("stat", {}), BadAnswer, answer);
+    assert.deepEqual(peer.dropped.map(([reason]) => reason), ["invalid"]);
+    await peer.close();
+  }
+});
+
+Deno.test("request() takes an error of null for none, as JSON-RPC 1.0 sends it", async () => {
+  const peer = new Peer((_, peer) => peer.say({ id: 1, error: null, result: "yes" }));
+  assert.equal(await peer.connection.request("stat", {}), "yes");
+  await peer.close();
+});
+
+Deno.test("an unreadable answer to nobody harms nobody", async () => {
+  const peer = new Peer((message, peer) => {
+    peer.raw('{"jsonrpc":"2.0","id":77,"error":"oops"}\n');
+    peer.say({ id: message.id, result: "yes" });
+  });
+  assert.equal(await peer.connection.request("stat", {}), "yes");
+  await peer.close();
+});
+
+Deno.test("request() drops a resume state that is nested too deep to be written again", async () => {
+  const deep = "[".repeat(300_000) + "]".repeat(300_000);
+  const peer = new Peer((_, peer) =>
+    peer.raw(
+      `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"x","data":{"code":"failed","resume":${deep}}}}\n`,
+    )
+  );
+  const error = await peer.connection.request("upload", {}).then(() => undefined, (error) => error as DriverError);
+  assert.deepEqual([error?.code, error?.details], ["failed", {}]);
+  await peer.close();
+});
+
+Deno.test("a resume state is measured in bytes of UTF-8", () => {
+  assert.ok(fitsJson("r".repeat(4094), 4096));
+  assert.ok(!fitsJson("r".repeat(4095), 4096));
+  assert.ok(!fitsJson("\u65e5".repeat(1400), 4096));
+  assert.ok(!fitsJson(undefined, 4096));
 });

@@ -27,9 +27,12 @@ export interface RpcError {
   data?: unknown;
 }
 
+/** What an answer repeats of its request. */
+export type RpcId = number | string | null;
+
 export interface RpcMessage {
   jsonrpc: "2.0";
-  id?: number | string | null;
+  id?: RpcId;
   method?: string;
   params?: unknown;
   result?: unknown;
@@ -54,11 +57,35 @@ export function parseMessage(line: string): RpcMessage | undefined {
   if (id !== undefined && id !== null && typeof id !== "number" && typeof id !== "string") return undefined;
   if (method !== undefined) return typeof method === "string" ? value as unknown as RpcMessage : undefined;
   if (id === undefined) return undefined;
-  if (error !== undefined) {
+  // JSON-RPC 1.0 and some libraries send both, the absent one as null.
+  if (error !== undefined && error !== null) {
     if (!isObject(error) || typeof error["message"] !== "string") return undefined;
     return value as unknown as RpcMessage;
   }
-  return "result" in value ? value as unknown as RpcMessage : undefined;
+  return "result" in value ? { jsonrpc: "2.0", id: id as RpcId, result: value["result"] } : undefined;
+}
+
+/** The id of a line that was meant as an answer and is none; `undefined` when it cannot be told. */
+export function idOfBadAnswer(line: string): RpcId | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (!isObject(value) || value["method"] !== undefined) return undefined;
+  const { id } = value;
+  return typeof id === "number" || typeof id === "string" ? id : undefined;
+}
+
+/** Whether `value` fits into `bytesMax` bytes of JSON. One that is nested too deep to be written does not. */
+export function fitsJson(value: unknown, bytesMax: number): boolean {
+  try {
+    const text = JSON.stringify(value);
+    return text !== undefined && text.length <= bytesMax && new TextEncoder().encode(text).length <= bytesMax;
+  } catch {
+    return false;
+  }
 }
 
 /** The wire form of a driver's error. */
@@ -67,9 +94,14 @@ export function toRpcError(error: unknown): RpcError {
   return { code: DEVICE_ERROR, message, data: { code, ...details } };
 }
 
+/** The cause of an `unsupported` that was a `-32601`: the whole method is not there. */
+export class MethodMissing extends Error {}
+
 /** A driver's error from its wire form; missing and unknown codes count as `failed`. */
 export function fromRpcError(error: RpcError): DriverError {
-  if (error.code === METHOD_NOT_FOUND) return new DriverError("unsupported", error.message);
+  if (error.code === METHOD_NOT_FOUND) {
+    return new DriverError("unsupported", error.message, { cause: new MethodMissing() });
+  }
   const data = isObject(error.data) ? error.data : {};
   const code = ERROR_CODES.includes(data["code"] as ErrorCode) && data["code"] !== "broken"
     ? data["code"] as ErrorCode
@@ -80,8 +112,6 @@ export function fromRpcError(error: RpcError): DriverError {
   if (typeof data["pointer"] === "string") details.pointer = data["pointer"];
   const retryAfterMs = data["retryAfterMs"];
   if (typeof retryAfterMs === "number" && retryAfterMs >= 0) details.retryAfterMs = retryAfterMs;
-  if (data["resume"] !== undefined && JSON.stringify(data["resume"]).length <= RESUME_BYTES_MAX) {
-    details.resume = data["resume"];
-  }
+  if (data["resume"] !== undefined && fitsJson(data["resume"], RESUME_BYTES_MAX)) details.resume = data["resume"];
   return new DriverError(code, error.message, details);
 }

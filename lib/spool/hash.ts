@@ -102,6 +102,42 @@ export async function hashAndSync(path: string, sizeBytes: number): Promise<{ sh
   }
 }
 
+/** Checksums that sources offer and that are worth comparing; SHA-256 is computed in any case. */
+const OFFERED: readonly string[] = ["md5", "sha1", "sha224", "sha384", "sha512"];
+
+/** The checksum of a whole file by an algorithm that a source may offer; `undefined` for one that is not known here. */
+export async function checksumOf(path: string, algorithm: string): Promise<string | undefined> {
+  if (!OFFERED.includes(algorithm)) return undefined;
+  const hash = createHash(algorithm);
+  using file = await Deno.open(path, { read: true });
+  const buffer = new Uint8Array(CHUNK_BYTES);
+  for (let count = await file.read(buffer); count !== null; count = await file.read(buffer)) {
+    hash.update(buffer.subarray(0, count));
+  }
+  return hash.digest("hex");
+}
+
+const SAMPLE_BYTES = 4096;
+const SAMPLES = 32;
+
+/**
+ * A digest of places spread over the first `lengthBytes` of a file, its end among them: whether somebody wrote there
+ * anew, without reading all of it. Of a shorter file it differs.
+ */
+export function samplePrefix(path: string, lengthBytes: number): string {
+  const hash = createHash("sha256");
+  using file = Deno.openSync(path, { read: true });
+  const buffer = new Uint8Array(SAMPLE_BYTES);
+  const lastBytes = Math.max(0, lengthBytes - SAMPLE_BYTES);
+  for (let sample = 0; sample < SAMPLES; sample++) {
+    const at = Math.floor((lastBytes * sample) / (SAMPLES - 1));
+    file.seekSync(at, Deno.SeekMode.Start);
+    const count = file.readSync(buffer.subarray(0, Math.min(SAMPLE_BYTES, lengthBytes - at))) ?? 0;
+    hash.update(`${at}:${count}:`).update(buffer.subarray(0, count));
+  }
+  return hash.digest("hex");
+}
+
 /** SHA-256 of a whole file, lower-case hex. */
 export async function hashFile(path: string, sizeBytes: number): Promise<{ sha256: string; readBytes: number }> {
   return await new FileHasher(path).finish(sizeBytes);

@@ -121,6 +121,8 @@ export class Spool {
     // Asked for each file: a look costs a fifth of a mkdir.
     if (this.#syncedDirs.has(device) && isDirectory(dir)) return dir;
     this.#attempt(() => {
+      // A plugin may have put a link or a file there: nothing of ours is written through it.
+      if (!isDirectory(dir)) rmSync(dir, { force: true });
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       syncDirectoryNow(this.dir);
     });
@@ -306,12 +308,31 @@ export interface PreparedPartial {
   inode: number;
 }
 
-/** Makes the partial of a download, or cuts an old one to its true prefix. Never follows a symlink. */
+/**
+ * Makes the partial of a download, or cuts an old one to its true prefix. What is no file of our own (a link, a folder,
+ * a second name of somebody else's file) was put there by a plugin: it is removed, and nothing is written through it.
+ */
 export function preparePartial(path: string, keepBytes: number): PreparedPartial {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  const opened = openPartial(path, keepBytes);
+  if (opened !== undefined) return opened;
+  discardPartial(path);
+  const made = openPartial(path, 0);
+  if (made === undefined) throw new SpoolError("foreign", `Spool entry "${path}" is no file`);
+  return made;
+}
+
+/** `undefined` when what is there is no file of our own. */
+function openPartial(path: string, keepBytes: number): PreparedPartial | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  } catch (error) {
+    if (["ELOOP", "EISDIR", "ENXIO"].includes((error as { code?: string }).code ?? "")) return undefined;
+    throw error;
+  }
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new SpoolError("foreign", `Spool entry "${path}" is no file`);
+    if (!stat.isFile() || stat.nlink > 1) return undefined;
     const keptBytes = Math.min(stat.size, keepBytes);
     if (stat.size !== keptBytes) ftruncateSync(fd, keptBytes);
     return { keptBytes, droppedBytes: stat.size - keptBytes, inode: stat.ino };
@@ -331,7 +352,7 @@ function isDirectory(path: string): boolean {
 
 /** Drops a partial, if there is one. */
 export function discardPartial(path: string): void {
-  rmSync(path, { force: true });
+  rmSync(path, { force: true, recursive: true });
 }
 
 /** What lies at a spool path, or `undefined` when nothing does. */

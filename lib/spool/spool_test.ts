@@ -134,18 +134,24 @@ Deno.test("preparePartial() makes a file that only we may read, and cuts an old 
   });
 });
 
-Deno.test("preparePartial() refuses a symlink, a folder and a pipe", async () => {
+Deno.test("preparePartial() puts a file of its own in the place of a link, a folder and a pipe", async () => {
   await inDir(async (dir) => {
     const victim = join(dir, "victim");
     Deno.writeTextFileSync(victim, "precious");
     Deno.symlinkSync(victim, join(dir, "link"));
     Deno.symlinkSync(join(dir, "nowhere"), join(dir, "dangling"));
-    Deno.mkdirSync(join(dir, "folder"));
+    Deno.linkSync(victim, join(dir, "second-name"));
+    Deno.mkdirSync(join(dir, "folder/below"), { recursive: true });
     await new Deno.Command("mkfifo", { args: [join(dir, "pipe")] }).output();
-    for (const name of ["link", "dangling", "folder", "pipe"]) assert.throws(() => preparePartial(join(dir, name), 0));
+    for (const name of ["link", "dangling", "folder", "pipe"]) {
+      assert.equal(statSpoolFile(join(dir, name)), undefined);
+    }
+    for (const name of ["link", "dangling", "second-name", "folder", "pipe"]) {
+      assert.equal(preparePartial(join(dir, name), 100).keptBytes, 0);
+      assert.equal(statSpoolFile(join(dir, name))?.sizeBytes, 0);
+    }
     assert.equal(Deno.readTextFileSync(victim), "precious");
     assert.throws(() => Deno.statSync(join(dir, "nowhere")), Deno.errors.NotFound);
-    for (const name of ["link", "folder", "pipe"]) assert.equal(statSpoolFile(join(dir, name)), undefined);
   });
 });
 

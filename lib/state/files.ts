@@ -235,11 +235,11 @@ export function refetchFile(store: Store, id: number, reason: string): boolean {
 
 /**
  * Drops the deliveries of a file that leaves the spool, but for what is decided (delivered, parked, uncertain) and what
- * was begun: whether that landed must still be asked. They are made anew when the file is back. Call inside `write`.
+ * was begun: whether that landed must still be asked; or has failed: that is still counted. They are made anew when the file is back. Call inside `write`.
  */
 export function dropUntouched(store: Store, fileId: number): void {
   store.run("UPDATE delivery SET state = 'waiting' WHERE file_id = ? AND state = 'uploading'", fileId);
-  store.run("DELETE FROM delivery WHERE file_id = ? AND state = 'waiting' AND started = 0", fileId);
+  store.run("DELETE FROM delivery WHERE file_id = ? AND state = 'waiting' AND started = 0 AND attempts = 0", fileId);
 }
 
 /** Lets files and deliveries whose back-off has ended into their queues. Returns whether any was let in. */

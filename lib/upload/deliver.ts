@@ -3,6 +3,7 @@ import {
   asDriverError,
   DriverError,
   type ErrorCode,
+  isUnsent,
   MovedAgain,
   pathProblem,
   type Receipt,
@@ -11,7 +12,7 @@ import {
   type UploadParams,
 } from "../driver/mod.ts";
 import type { EventBus } from "../observe/mod.ts";
-import { hashFile, type Spool, statSpoolFile } from "../spool/mod.ts";
+import { hashFile, type Spool, type SpoolFileStat, statSpoolFile } from "../spool/mod.ts";
 import {
   markProven,
   markUploading,
@@ -88,7 +89,7 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   };
   if (delivery.modifiedMs !== undefined) params.modifiedMs = delivery.modifiedMs;
   if (delivery.resume !== undefined) params.resume = delivery.resume;
-  await checkSpoolFile(store, delivery, params.spoolFile);
+  const before = await checkSpoolFile(store, delivery, params.spoolFile);
 
   if (delivery.started) {
     const names = { job: context.job.name, target: context.target.name };
@@ -103,9 +104,11 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   let receipt: Receipt;
   try {
     receipt = await upload(delivery, turn, params, context);
+    await checkUntouched(store, delivery, params.spoolFile, before);
   } catch (error) {
     // Where nobody can be asked later, the driver's answer is all there is: only a lost one leaves it open.
-    const isOpen = LOST_ANSWERS.includes(asDriverError(error).code);
+    const failure = asDriverError(error);
+    const isOpen = isUnsent(failure) ? delivery.started : LOST_ANSWERS.includes(failure.code);
     if (turn.capabilities.confirm !== true) outcome.started = isOpen;
     throw error;
   }
@@ -202,7 +205,7 @@ async function upload(
   }).finally(() => share.leave());
 }
 
-async function checkSpoolFile(store: Store, delivery: QueuedDelivery, path: string): Promise<void> {
+async function checkSpoolFile(store: Store, delivery: QueuedDelivery, path: string): Promise<SpoolFileStat> {
   const stat = statSpoolFile(path);
   if (stat === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" is missing`);
   if (stat.sizeBytes !== delivery.sizeBytes) {
@@ -210,7 +213,7 @@ async function checkSpoolFile(store: Store, delivery: QueuedDelivery, path: stri
       `Spool file of "${delivery.path}" has ${stat.sizeBytes} bytes: expected ${delivery.sizeBytes}`,
     );
   }
-  if (stat.inode === delivery.spoolInode && stat.ctimeMs === delivery.spoolCtimeMs) return;
+  if (stat.inode === delivery.spoolInode && stat.ctimeMs === delivery.spoolCtimeMs) return stat;
   // Touched since it was hashed (a restored backup, a copied spool), or the machine started anew: only its content counts.
   const sha256 = await hashFile(path, stat.sizeBytes).then((hash) => hash.sha256, () => undefined);
   if (sha256 === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" cannot be read`);
@@ -220,6 +223,19 @@ async function checkSpoolFile(store: Store, delivery: QueuedDelivery, path: stri
   markProven(store, delivery.fileId, sha256, stat);
   delivery.spoolInode = stat.inode;
   delivery.spoolCtimeMs = stat.ctimeMs;
+  return stat;
+}
+
+/** A driver reads the spool file. One that wrote to it has sent nobody knows what; one that is gone was sent before. */
+async function checkUntouched(
+  store: Store,
+  delivery: QueuedDelivery,
+  path: string,
+  before: SpoolFileStat,
+): Promise<void> {
+  const after = statSpoolFile(path);
+  if (after === undefined || (after.inode === before.inode && after.ctimeMs === before.ctimeMs)) return;
+  await checkSpoolFile(store, delivery, path);
 }
 
 function checkReceipt(receipt: Receipt, delivery: QueuedDelivery): Receipt {

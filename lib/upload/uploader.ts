@@ -66,6 +66,8 @@ export class Uploader {
   readonly #claimed = new Set<number>();
   readonly #places: MoverPlaces;
   readonly #limit: SharedLimit;
+  /** Files that were fetched again because their spool file was damaged, until they are delivered. */
+  readonly #repaired = new Set<number>();
 
   constructor(options: UploaderOptions) {
     this.#options = options;
@@ -153,6 +155,7 @@ export class Uploader {
         return isLast;
       });
       await store.durable();
+      this.#repaired.delete(delivery.fileId);
     } catch (error) {
       await this.#settle(delivery, error, turn, outcome, signal);
       return;
@@ -200,15 +203,12 @@ export class Uploader {
       turn.end();
       failure = new DriverError("no_space", error.message);
     } else {
-      failure = asDriverError(error);
+      failure = error instanceof SpoolDamage ? new DriverError("corrupt", error.message) : asDriverError(error);
       turn.end(error instanceof SpoolDamage ? undefined : failure, outcome.doneBytes > delivery.bestBytes);
+      // A disk may rot once; what damages a file again and again must come to an end, and is counted.
+      const isFirst = !this.#repaired.has(delivery.fileId);
       try {
-        if (error instanceof SpoolDamage) return await repairSpool(delivery, error, this.#options, signal);
-        // A spool whose disk cannot be read looks to a driver as any failure does: before it is given up, we look.
-        const isLast = failure.code === "failed" && delivery.attempts + 1 >= this.#options.attempts;
-        if ((failure.code === "corrupt" || isLast) && await repairIfRotten(delivery, failure, this.#options, signal)) {
-          return;
-        }
+        if (isFirst && await this.#repair(delivery, error, failure, signal)) return;
       } catch (cause) {
         failure = asDriverError(cause);
       }
@@ -218,6 +218,21 @@ export class Uploader {
       alone: turn.alone,
       canConfirm: turn.capabilities.confirm === true && outcome.isSent,
     }, signal);
+    if (!this.#repaired.has(delivery.fileId)) return;
+    await this.#repair(delivery, error, failure, signal).catch((cause) =>
+      this.#options.log.error(`Cannot repair the spool's copy of "${delivery.path}": ${asDriverError(cause).message}`)
+    );
+  }
+
+  /** Has a file fetched again whose spool file is damaged, or may be; returns whether it was. */
+  async #repair(delivery: QueuedDelivery, error: unknown, failure: DriverError, signal: AbortSignal): Promise<boolean> {
+    // A spool whose disk cannot be read looks to a driver as any failure does: before it is given up, we look.
+    const isLast = failure.code === "failed" && delivery.attempts + 1 >= this.#options.attempts;
+    if (error instanceof SpoolDamage) await repairSpool(delivery, error, this.#options, signal);
+    else if (failure.code !== "corrupt" && !isLast) return false;
+    else if (!await repairIfRotten(delivery, failure, this.#options, signal)) return false;
+    this.#repaired.add(delivery.fileId);
+    return true;
   }
 
   async #fail(

@@ -250,7 +250,7 @@ Deno.test("Uploader.run() has a file fetched again when its spool file is damage
       await laterThan(spoolPath(bed, "bad"));
       damage(spoolPath(bed, "bad"));
       bed.start();
-      await bed.until(() => bed.told("delivered").length === 1);
+      await bed.untilWithoutBackoff(() => bed.told("delivered").length === 1);
       await bed.quiet();
       assert.equal(bed.target.text("bad"), "some bytes");
       assert.equal(bed.source.count("download"), 2);
@@ -276,9 +276,36 @@ Deno.test("Uploader.run() looks for rot in the spool when a target sees other by
     throw new DriverError("corrupt", "SHA-256 differs");
   };
   bed.start();
-  await bed.until(() => bed.told("delivered").length === 1);
+  await bed.untilWithoutBackoff(() => bed.told("delivered").length === 1);
   assert.equal(bed.target.text("bad"), "some bytes");
   assert.equal(bed.source.count("download"), 2);
+});
+
+Deno.test("Uploader.run() gives up a target whose driver damages the spool file at each attempt", async () => {
+  await using bed = await spooled({ bad: "some bytes" });
+  bed.target.script = ({ method, params }) => {
+    if (method !== "upload") return;
+    Deno.writeTextFileSync((params as UploadParams).spoolFile, "some bytez");
+    throw new DriverError("failed", "No");
+  };
+  bed.start();
+  await bed.untilWithoutBackoff(() => bed.told("parked").length === 1);
+  await bed.quiet();
+  assert.ok(bed.target.count("upload") <= 6, "each damage but the first is an attempt");
+  assert.ok(bed.source.count("download") <= 7);
+  assert.equal(bed.delivery("bad")["state"], "parked");
+});
+
+Deno.test("Uploader.run() believes no receipt of a driver that wrote to the spool file", async () => {
+  await using bed = await spooled({ bad: "some bytes" });
+  await laterThan(spoolPath(bed, "bad"));
+  bed.target.script = ({ method, params, nth }) => {
+    if (method === "upload" && nth === 0) Deno.writeTextFileSync((params as UploadParams).spoolFile, "some bytez");
+  };
+  bed.start();
+  await bed.untilWithoutBackoff(() => bed.told("delivered").length === 1);
+  assert.equal(bed.source.count("download"), 2);
+  assert.equal(bed.target.count("confirm"), 1, "the target is asked what it has now");
 });
 
 Deno.test("Uploader.run() never adopts damaged bytes when the program dies while it repairs the spool", async () => {

@@ -146,6 +146,22 @@ export async function withProcess(
   }
 }
 
+/** The third-party plugin in `folder`, as the program would find it. */
+export function pluginIn(folder: string): Plugin {
+  // A clone that was made under umask 002 is refused otherwise, as it should be.
+  for (const name of ["", ...[...Deno.readDirSync(folder)].map((item) => item.name)]) {
+    const path = `${folder}/${name}`;
+    Deno.chmodSync(path, (Deno.statSync(path).mode ?? 0o755) & 0o7755);
+  }
+  const found = discoverPlugins({ configDirs: [folder], builtIn: [], env: () => undefined, systemDir: "/none" });
+  const [plugin] = found.all();
+  assert.ok(
+    plugin !== undefined && plugin.problem === undefined,
+    `No usable plugin in "${folder}": ${plugin?.problem}`,
+  );
+  return plugin;
+}
+
 function pluginOf(fixture: Fixture): Plugin {
   if (typeof fixture.plugin !== "string") return fixture.plugin;
   const plugin = discoverPlugins().get(fixture.plugin);

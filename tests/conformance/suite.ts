@@ -12,6 +12,7 @@ import { LIST_CASES } from "./cases_list.ts";
 import { UPLOAD_CASES } from "./cases_upload.ts";
 import type { Fixture } from "./fixture.ts";
 
+export { pluginIn } from "./bench.ts";
 export { directoryBackdoor } from "./directory_device.ts";
 export { type Backdoor, type Fixture, ODD_NAMES, type TestDevice } from "./fixture.ts";
 

@@ -110,8 +110,9 @@ testNeeding("python3", "HostedDevice restarts a crashed plugin after a back-off 
   assert.deepEqual(delays, [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
   assert.equal(bad.device.restarts, 7);
   await bad.device.list({ directory: "" }, () => {});
-  assert.equal((await failureOf(bad.device.stat("a"))).details.retryAfterMs, 1000, "a success resets the back-off");
-  nowMs += 1000;
+  const again = await failureOf(bad.device.stat("a"));
+  assert.equal(again.details.retryAfterMs, 60_000, "a success in another method forgives nothing");
+  nowMs += 60_000;
   await bad.device.capabilities();
   nowMs += 60_000;
   assert.equal((await failureOf(bad.device.stat("a"))).details.retryAfterMs, 1000, "a healthy minute resets it too");
@@ -258,14 +259,28 @@ testNeeding("python3", "a crash kills what the plugin forked", async () => {
   await untilDead(Number((error.cause as PluginDeath).lastWords));
 });
 
-testNeeding("python3", "close() does not wait for a process that fled and holds the pipes", async () => {
+testNeeding("python3", "close() ends also what fled into a session of its own", async () => {
   await using bad = openFault("flee");
   const fled = Number((await bad.device.stat("a")).etag);
-  try {
-    await bad.device.close();
-  } finally {
-    Deno.kill(fled, "SIGKILL");
-  }
+  assert(isAlive(fled));
+  await bad.device.close();
+  await untilDead(fled);
+});
+
+testNeeding("python3", "a plugin's start ends what an earlier life left behind when its host was killed", async () => {
+  await using bad = openFault("");
+  const env = { ...Deno.env.toObject(), FILESYNC_STATE_DIR: `${bad.dir}/state` };
+  const left = new Deno.Command("sleep", { args: ["1000"], env, clearEnv: true }).spawn();
+  const other = new Deno.Command("sleep", {
+    args: ["1000"],
+    env: { ...env, FILESYNC_STATE_DIR: `${bad.dir}/state2` },
+    clearEnv: true,
+  }).spawn();
+  await bad.device.stat("a");
+  assert.equal((await left.status).signal, "SIGKILL");
+  assert(isAlive(other.pid), "another plugin's are left alone");
+  other.kill("SIGKILL");
+  await other.status;
 });
 
 for (const [what, fault, command] of [["that reads nothing", "", "./mute.sh"], ["that hangs", "hang:initialize", ""]]) {

@@ -23,7 +23,7 @@ testNeeding("python3", "a plugin's environment holds the short list and what its
   });
   const entry = await bad.device.stat("a");
   const names = (JSON.parse(entry.etag ?? "[]") as string[]).filter((name) => name !== "LC_CTYPE");
-  assert.deepEqual(names, ["CAMERA_TOKEN", "HOME", "LANG", "PATH", "TZ"]);
+  assert.deepEqual(names, ["CAMERA_TOKEN", "FILESYNC_STATE_DIR", "HOME", "LANG", "PATH", "TZ"]);
   assert.equal(entry.problem, await Deno.realPath(`${bad.dir}/state`), "it runs in its own directory");
 });
 

@@ -172,6 +172,14 @@ export class Bed implements AsyncDisposable {
     }
   }
 
+  /** Waits as `until` does, and ends every back-off at once. */
+  async untilWithoutBackoff(holds: () => boolean): Promise<void> {
+    await this.until(() => {
+      if (releaseRetries(this.store, Number.MAX_SAFE_INTEGER)) this.wake();
+      return holds();
+    });
+  }
+
   /** Waits until nothing is under way and nothing could start. */
   async quiet(): Promise<void> {
     const isIdle = () =>
