@@ -129,6 +129,12 @@ export interface UploadParams {
   sha256: string;
   modifiedMs?: number;
   onExisting: OnExisting;
+  /**
+   * Nobody else reads `spoolFile`, and a receipt ends it: the driver may give this very file its name by a hard link
+   * instead of a copy, and set its mode and times. Its bytes stay as they are.
+   * @default {false}
+   */
+  mayLink?: boolean;
   /** What the last `$/progress` or error of this delivery carried as `resume`. */
   resume?: unknown;
   maxBytesPerSecond?: number;

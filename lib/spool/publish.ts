@@ -108,6 +108,17 @@ export async function publishSpoolFile(partial: string, final: string): Promise<
   }
 }
 
+/**
+ * Gives the spool a file of its own in the place of one that a target shares, whose bytes anybody may change.
+ * @param partial where it is copied to; left there by a crash, it is dropped at the next start
+ */
+export async function unshareSpoolFile(path: string, partial: string): Promise<void> {
+  await Deno.copyFile(path, partial);
+  await Deno.chmod(partial, 0o600);
+  await syncFile(partial);
+  await publishSpoolFile(partial, path);
+}
+
 /** Removes a file that may be gone already. */
 export async function removeFile(path: string): Promise<void> {
   try {

@@ -55,6 +55,7 @@ export class Spool {
   readonly #syncedDirs = new Set<number>();
   #usedBytes = 0;
   #reservedBytes = 0;
+  readonly #lent = new Map<number, Promise<void>>();
   #onRoom: (() => void) | undefined;
 
   /**
@@ -124,6 +125,24 @@ export class Spool {
 
   filePath(device: number, fileId: number): string {
     return join(this.dir, String(device), `${fileId}.spool`);
+  }
+
+  /**
+   * Lets one target share a file by a link: nobody else reads it until the returned function is called. What is shared
+   * may be changed in the target by anybody.
+   */
+  lend(fileId: number): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#lent.set(fileId, promise);
+    return () => {
+      this.#lent.delete(fileId);
+      resolve();
+    };
+  }
+
+  /** Resolves when the file is not lent. */
+  async returned(fileId: number): Promise<void> {
+    for (let lent = this.#lent.get(fileId); lent !== undefined; lent = this.#lent.get(fileId)) await lent;
   }
 
   /** Counts files that are already there, found when the spool was reconciled. */
@@ -238,6 +257,8 @@ export interface SpoolFileStat {
   sizeBytes: number;
   inode: number;
   ctimeMs: number;
+  /** Names of the file: more than one when a target shares it. */
+  links: number;
 }
 
 /**
@@ -245,10 +266,21 @@ export interface SpoolFileStat {
  * @returns length of the prefix that is kept, and which file it is
  */
 export function preparePartial(path: string, keepBytes: number): { keptBytes: number; inode: number } {
+  try {
+    using made = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+    return { keptBytes: 0, inode: made.statSync().ino ?? 0 };
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new SpoolError("foreign", `Spool entry "${path}" is no file`);
+    if (stat.nlink > 1) {
+      // What another name shares is never written.
+      discardPartial(path);
+      return preparePartial(path, keepBytes);
+    }
     const keptBytes = Math.min(stat.size, keepBytes);
     if (stat.size !== keptBytes) ftruncateSync(fd, keptBytes);
     return { keptBytes, inode: stat.ino };
@@ -282,7 +314,12 @@ export function statSpoolFile(path: string): SpoolFileStat | undefined {
     throw error;
   }
   if (!info.isFile) return undefined;
-  return { sizeBytes: info.size, inode: info.ino ?? 0, ctimeMs: info.ctime?.getTime() ?? 0 };
+  return {
+    sizeBytes: info.size,
+    inode: info.ino ?? 0,
+    ctimeMs: info.ctime?.getTime() ?? 0,
+    links: info.nlink ?? 1,
+  };
 }
 
 /** What the spool in `dir` holds of a file, whole or a part, for looking only; `undefined` when nothing. */

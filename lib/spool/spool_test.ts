@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { SpoolError } from "./errors.ts";
 import { FileHasher, hashAndSync, hashFile } from "./hash.ts";
-import { publishSpoolFile, removeFile, syncDirectory } from "./publish.ts";
+import { publishSpoolFile, removeFile, syncDirectory, unshareSpoolFile } from "./publish.ts";
 import { discardPartial, preparePartial, readSpool, Spool, statSpoolFile } from "./spool.ts";
 
 async function inDir(run: (dir: string) => void | Promise<void>): Promise<void> {
@@ -131,6 +131,43 @@ Deno.test("preparePartial() makes a file that only we may read, and cuts an old 
     assert.equal(preparePartial(path, 60).keptBytes, 60);
     assert.equal(Deno.statSync(path).size, 60);
     assert.equal(preparePartial(path, 0).keptBytes, 0);
+  });
+});
+
+Deno.test("preparePartial() never touches a file that has another name", async () => {
+  await inDir((dir) => {
+    Deno.writeTextFileSync(join(dir, "published"), "whole");
+    Deno.linkSync(join(dir, "published"), join(dir, "1.part"));
+    assert.equal(preparePartial(join(dir, "1.part"), 3).keptBytes, 0);
+    assert.equal(Deno.readTextFileSync(join(dir, "published")), "whole");
+    assert.equal(statSpoolFile(join(dir, "1.part"))!.links, 1);
+  });
+});
+
+Deno.test("unshareSpoolFile() leaves the other name its bytes and the spool a file of its own", async () => {
+  await inDir(async (dir) => {
+    const path = join(dir, "1.spool");
+    Deno.writeTextFileSync(path, "whole");
+    Deno.linkSync(path, join(dir, "published"));
+    await unshareSpoolFile(path, join(dir, "1.part"));
+    Deno.writeTextFileSync(join(dir, "published"), "other");
+    assert.equal(Deno.readTextFileSync(path), "whole");
+    assert.equal(Deno.statSync(path).mode! & 0o777, 0o600);
+    assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["1.spool", "published"]);
+  });
+});
+
+Deno.test("Spool lends a file to one, and whoever else wants it waits", async () => {
+  await inDir(async (dir) => {
+    const spool = open(dir);
+    await spool.returned(1);
+    const giveBack = spool.lend(1);
+    let isBack = false;
+    const waiting = spool.returned(1).then(() => isBack = true);
+    await spool.returned(2);
+    assert.equal(isBack, false);
+    giveBack();
+    await waiting;
   });
 });
 

@@ -10,8 +10,9 @@ import {
   type UploadParams,
 } from "../driver/mod.ts";
 import type { EventBus } from "../observe/mod.ts";
-import { hashFile, type Spool, statSpoolFile } from "../spool/mod.ts";
+import { hashFile, type Spool, statSpoolFile, unshareSpoolFile } from "../spool/mod.ts";
 import {
+  isLastDelivery,
   markUploading,
   priorDelivery,
   type QueuedDelivery,
@@ -65,7 +66,7 @@ const RESUME_INTERVAL_MS = 1000;
  * @throws {SpoolDamage} when the spool file is gone or changed
  */
 export async function deliver(delivery: QueuedDelivery, turn: Turn, context: DeliverContext): Promise<Receipt> {
-  const { store, outcome } = context;
+  const { store, spool } = context;
   const asked = delivery.askedPath ?? targetPath(context.path, {
     path: delivery.path,
     job: context.job.name,
@@ -75,7 +76,7 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   });
   const { path, onExisting } = await resolveExisting(delivery, asked, turn, context);
   const params: UploadParams = {
-    spoolFile: context.spool.filePath(delivery.deviceDir, delivery.fileId),
+    spoolFile: spool.filePath(delivery.deviceDir, delivery.fileId),
     path,
     sizeBytes: delivery.sizeBytes,
     sha256: delivery.sha256,
@@ -83,15 +84,36 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   };
   if (delivery.modifiedMs !== undefined) params.modifiedMs = delivery.modifiedMs;
   if (delivery.resume !== undefined) params.resume = delivery.resume;
-  await checkSpoolFile(delivery, params.spoolFile);
+  await spool.returned(delivery.fileId);
+  // Nothing may come between the question and the loan: `retry` can add a target at any time.
+  if (!isLastDelivery(store, delivery)) return await send(delivery, turn, params, context);
+  params.mayLink = true;
+  const giveBack = spool.lend(delivery.fileId);
+  try {
+    return await send(delivery, turn, params, context);
+  } finally {
+    giveBack();
+  }
+}
 
+/** Asks whether it landed when it was sent before, and else sends it. */
+async function send(
+  delivery: QueuedDelivery,
+  turn: Turn,
+  params: UploadParams,
+  context: DeliverContext,
+): Promise<Receipt> {
+  const { store, outcome } = context;
   if (delivery.started) {
     const names = { job: context.job.name, target: context.target.name };
     const known = delivery.inDoubt ? salvagedReceipt(store, delivery, names) : undefined;
     const receipt = known ?? await askWhetherItLanded(delivery, turn, params, context);
     if (receipt !== null) return checkReceipt(receipt, delivery);
   }
-  if (!markUploading(store, delivery.id, path)) throw new DriverError("cancelled", "Delivery does not wait any more");
+  await checkSpoolFile(delivery, params.spoolFile, context.spool);
+  if (!markUploading(store, delivery.id, params.path)) {
+    throw new DriverError("cancelled", "Delivery does not wait any more");
+  }
   await store.durable();
   outcome.started = true;
   outcome.isSent = true;
@@ -188,8 +210,13 @@ async function upload(
   }).finally(() => share.leave());
 }
 
-async function checkSpoolFile(delivery: QueuedDelivery, path: string): Promise<void> {
-  const stat = statSpoolFile(path);
+async function checkSpoolFile(delivery: QueuedDelivery, path: string, spool: Spool): Promise<void> {
+  let stat = statSpoolFile(path);
+  if (stat !== undefined && stat.links > 1) {
+    // A target shares it since an earlier upload, and anybody may change it there.
+    await unshareSpoolFile(path, spool.partialPath(delivery.deviceDir, delivery.fileId));
+    stat = statSpoolFile(path);
+  }
   if (stat === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" is missing`);
   if (stat.sizeBytes !== delivery.sizeBytes) {
     throw new SpoolDamage(

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { DriverError, type ErrorCode, type UploadParams } from "../driver/mod.ts";
 import { StateError } from "../state/mod.ts";
 import { Bed, type BedOptions } from "../../tests/support/engine_bed.ts";
@@ -356,6 +357,56 @@ Deno.test("Uploader.run() goes on to the second target when the first one is dea
   assert.equal(bed.targets[1]!.text("b"), "bytes of b");
   assert.equal(bed.delivery("a", "nas")["state"], "waiting");
   assert.equal(bed.file("a")["state"], "spooled", "the dead target still needs it");
+});
+
+Deno.test("Uploader.run() lets the last target share the spool file, and no other", async () => {
+  await using bed = await spooled({ a: "bytes of a" }, { targets: ["nas", "cloud"] });
+  const mayLink: Record<string, unknown> = {};
+  const { promise: cloudIsDone, resolve } = Promise.withResolvers<void>();
+  bed.targets[0]!.script = async ({ method, params, nth }) => {
+    if (method !== "upload") return;
+    mayLink[`nas ${nth}`] = (params as UploadParams).mayLink;
+    await cloudIsDone;
+    if (nth === 0) throw new DriverError("failed", "Again");
+  };
+  bed.targets[1]!.script = ({ params }) => {
+    mayLink["cloud"] = (params as UploadParams).mayLink;
+  };
+  bed.start();
+  await bed.until(() => bed.delivery("a", "cloud")["state"] === "delivered");
+  resolve();
+  await bed.exhaust();
+  assert.equal(bed.file("a")["state"], "done");
+  assert.deepEqual(mayLink, { "nas 0": undefined, "cloud": undefined, "nas 1": true });
+});
+
+Deno.test("Uploader.run() gives a target that is added meanwhile bytes that nobody shares", async () => {
+  await using bed = await spooled({ a: "bytes of a" }, { targets: ["nas", "cloud"] });
+  const shared = join(bed.dir, "published");
+  bed.store.write(() => bed.store.run("UPDATE delivery SET state = 'forgotten' WHERE target_id = 2"));
+  let isSharing = false;
+  bed.targets[0]!.script = async ({ params }) => {
+    assert.equal((params as UploadParams).mayLink, true);
+    isSharing = true;
+    // A person asks for the second target while the first one takes the file over.
+    bed.store.write(() => bed.store.run("UPDATE delivery SET state = 'waiting' WHERE target_id = 2"));
+    bed.wake();
+    Deno.linkSync((params as UploadParams).spoolFile, shared);
+    for (let n = 0; n < 20; n++) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert.equal(bed.targets[1]!.count("upload"), 0, "it waits until the file is given back");
+    isSharing = false;
+  };
+  bed.targets[1]!.script = ({ params }) => {
+    assert.ok(!isSharing);
+    // What somebody does to the published file is no longer seen in the spool.
+    Deno.writeTextFileSync(shared, "other bytes");
+    assert.equal(Deno.lstatSync((params as UploadParams).spoolFile).mode! & 0o777, 0o600);
+  };
+  bed.start();
+  await bed.until(() => bed.told("delivered").length === 2);
+  await bed.quiet();
+  assert.equal(bed.targets[1]!.text("a"), "bytes of a");
+  assert.deepEqual([bed.file("a")["state"], bed.spoolBytes(), bed.spool.usedBytes], ["done", 0, 0]);
 });
 
 Deno.test("Uploader.run() gives the driver's resume state back, also to confirm, and drops it with the receipt", async () => {

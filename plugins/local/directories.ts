@@ -1,7 +1,8 @@
 /** Directories of a target: made one by one, fsynced in groups. */
 import { DriverError, parentOf } from "../../lib/driver/mod.ts";
-import { isAbsent, isPresent, NO_DIRECTORY_SYNC, osCode } from "./os_errors.ts";
+import { isAbsent, isPresent, osCode } from "./os_errors.ts";
 import type { Root } from "./root.ts";
+import { syncDirectory } from "./syncs.ts";
 
 /** Directories whose names are remembered as durable; more are fsynced again. */
 const DURABLE_MAX = 10_000;
@@ -13,8 +14,6 @@ const DURABLE_MAX = 10_000;
 export class DirectorySync {
   /** Directories below the root that this process knows to survive a loss of power. */
   readonly #durable = new Set<string>();
-  readonly #running = new Map<string, Promise<void>>();
-  readonly #next = new Map<string, Promise<void>>();
 
   /**
    * Resolves when the name of `path` and of every directory above it would survive a loss of power. A directory that is
@@ -53,35 +52,7 @@ export class DirectorySync {
 
   /** Resolves when everything that was done in `directory` so far would survive a loss of power. */
   sync(directory: string): Promise<void> {
-    const running = this.#running.get(directory);
-    if (running === undefined) return this.#start(directory);
-    let next = this.#next.get(directory);
-    if (next === undefined) {
-      const start = () => {
-        this.#next.delete(directory);
-        return this.#start(directory);
-      };
-      next = running.then(start, start);
-      this.#next.set(directory, next);
-    }
-    return next;
-  }
-
-  #start(directory: string): Promise<void> {
-    const run = syncDirectory(directory).finally(() => {
-      if (this.#running.get(directory) === run) this.#running.delete(directory);
-    });
-    this.#running.set(directory, run);
-    return run;
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  using file = Deno.openSync(directory);
-  try {
-    await file.sync();
-  } catch (error) {
-    if (!NO_DIRECTORY_SYNC.includes(osCode(error) ?? "")) throw error;
+    return syncDirectory(directory);
   }
 }
 

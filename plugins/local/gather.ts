@@ -6,6 +6,7 @@ import { type Call, DriverError, type UploadParams } from "../../lib/driver/mod.
 import { append, BLOCK_BYTES, borrow, giveBack, isEqual, Pace, pump, readFull } from "./copy.ts";
 import { type Hash, newHash } from "./hash.ts";
 import { isAbsent, osCode } from "./os_errors.ts";
+import { syncFile } from "./syncs.ts";
 
 class NotSynced extends Error {}
 
@@ -46,9 +47,8 @@ async function fill(spool: Deno.FsFile, temporary: string, params: UploadParams,
     throw new DriverError("corrupt", `Spool file for "${params.path}" does not hold the bytes of its SHA-256`);
   }
   if (params.modifiedMs !== undefined) keepTime(file, params.modifiedMs);
-  // Not synchronous: the disk gathers what several calls wait for, 3 to 4 times as many a second.
   try {
-    await file.sync();
+    await syncFile(file, params.sizeBytes);
   } catch (error) {
     throw new NotSynced("", { cause: error });
   }
@@ -110,7 +110,8 @@ async function compare(spool: Deno.FsFile, file: Deno.FsFile, hash: Hash, call: 
   }
 }
 
-function keepTime(file: Deno.FsFile, modifiedMs: number): void {
+/** Sets the time of a file, where the device can. */
+export function keepTime(file: Deno.FsFile, modifiedMs: number): void {
   const time = new Date(modifiedMs);
   if (Number.isNaN(time.getTime())) return;
   try {

@@ -22,6 +22,19 @@ export interface Looking {
   unproven: Set<string>;
 }
 
+/** A spool file on its way to a name. */
+export interface Publication {
+  root: Root;
+  /** `params.spoolFile`, opened. */
+  spool: Deno.FsFile;
+  /** Where a copy is gathered. */
+  temporary: string;
+  /** What was chosen, and is not the same bytes. */
+  name: { path: string; occupant: Occupant };
+  params: UploadParams;
+  looking: Looking;
+}
+
 /** Looks at what has the name `path`: bytes are compared by their SHA-256. */
 export async function occupantOf(
   root: Root,
@@ -90,6 +103,15 @@ export function claim(root: Root, temporary: string, path: string, link = Deno.l
   }
   Deno.removeSync(temporary);
   return true;
+}
+
+/** Removes what an interrupted upload has left. */
+export function removeLeftover(temporary: string): void {
+  try {
+    Deno.removeSync(temporary);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
 }
 
 function look(path: string): Deno.FileInfo | undefined {

@@ -35,7 +35,11 @@ export async function withDriver(
 
 /** A driver as after a restart: the same directories, nothing in memory. */
 export function newDriver(role: Role, base: string, dir = "root"): LocalDriver {
-  const driver = new LocalDriver();
+  return initialized(new LocalDriver(), role, base, dir);
+}
+
+/** `driver`, for `<base>/<dir>`. */
+export function initialized(driver: LocalDriver, role: Role, base: string, dir = "root"): LocalDriver {
   driver.initialize({
     protocol: 1,
     device: "test",

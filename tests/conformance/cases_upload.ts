@@ -76,6 +76,7 @@ export const UPLOAD_CASES: readonly Case[] = [
     needs: (can) => can.rateLimit === true,
     run: keepsLimit,
   },
+  { name: "upload() that may link leaves the bytes of the spool file alone", roles: TARGET, run: leavesSpoolFile },
   { name: "upload() runs as many calls at once as callsMax says", roles: TARGET, run: runsInParallel },
   {
     name: "confirm() tells what landed from what did not",
@@ -144,6 +145,16 @@ async function takesSizes(bench: Bench): Promise<void> {
   for (const size of [0, 1, 64 * KIB, 1024 * KIB + 7]) {
     await bench.upload(`size ${size}`, content(size, size));
     assertBytes(await bench.device.read(`size ${size}`), content(size, size), `${size} bytes`);
+  }
+}
+
+async function leavesSpoolFile(bench: Bench): Promise<void> {
+  for (const size of [0, 3000, 1024 * KIB + 7]) {
+    const bytes = content(size, size);
+    const params = await bench.uploadParams(`dir/size ${size}`, bytes, { mayLink: true });
+    await bench.client.upload(params);
+    assertBytes(await Deno.readFile(params.spoolFile), bytes, "the spool file");
+    assertBytes(await bench.device.read(`dir/size ${size}`), bytes, "the upload");
   }
 }
 
