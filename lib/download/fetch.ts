@@ -181,8 +181,12 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
     }
     full.abort();
   };
+  // Not AbortSignal.any(), which leaves weak references to the collector for each file.
+  const onAbort = () => full.abort(context.signal.reason);
+  context.signal.addEventListener("abort", onAbort, { once: true });
+  if (context.signal.aborted) onAbort();
   const result = await turn.client.download(params, {
-    signal: AbortSignal.any([context.signal, full.signal]),
+    signal: full.signal,
     limit: share,
     onProgress: ({ doneBytes }) => {
       checkRoom(doneBytes);
@@ -221,6 +225,7 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
     // The driver was told to stop because of it.
     throw fullError ?? error;
   }).finally(async () => {
+    context.signal.removeEventListener("abort", onAbort);
     share.leave();
     // Whoever drops this partial must come after it.
     await syncing;

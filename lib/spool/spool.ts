@@ -45,6 +45,10 @@ export interface Reservation {
 
 const STORE_FILE = "store.id";
 
+/** How long the disk's free space is believed, milliseconds, and how much above the minimum that takes, bytes. */
+const FREE_LOOK_MS = 200;
+const PLENTY_BYTES = 2 ** 30;
+
 /** One spool directory, opened for one process's life. */
 export class Spool {
   readonly dir: string;
@@ -55,6 +59,8 @@ export class Spool {
   readonly #syncedDirs = new Set<number>();
   #usedBytes = 0;
   #reservedBytes = 0;
+  #freeBytes = 0;
+  #lookedMs = -Infinity;
   readonly #lent = new Map<number, Promise<void>>();
   #onRoom: (() => void) | undefined;
 
@@ -120,11 +126,11 @@ export class Spool {
   }
 
   partialPath(device: number, fileId: number): string {
-    return join(this.dir, String(device), `${fileId}.part`);
+    return `${this.dir}/${device}/${fileId}.part`;
   }
 
   filePath(device: number, fileId: number): string {
-    return join(this.dir, String(device), `${fileId}.spool`);
+    return `${this.dir}/${device}/${fileId}.spool`;
   }
 
   /**
@@ -183,7 +189,18 @@ export class Spool {
 
   #hasRoom(bytes: number): boolean {
     if (this.#usedBytes + this.#reservedBytes + bytes > this.quotaBytes) return false;
-    return this.freeBytes() - this.#reservedBytes - bytes >= this.#minFreeBytes;
+    return this.#recentFreeBytes() - this.#reservedBytes - bytes >= this.#minFreeBytes;
+  }
+
+  /** What the disk had free a moment ago, as long as that is plenty: asked for each small file, it would cost more than it tells. */
+  #recentFreeBytes(): number {
+    const nowMs = performance.now();
+    if (
+      nowMs - this.#lookedMs < FREE_LOOK_MS && this.#freeBytes - this.#reservedBytes - this.#minFreeBytes > PLENTY_BYTES
+    ) return this.#freeBytes;
+    this.#freeBytes = this.freeBytes();
+    this.#lookedMs = nowMs;
+    return this.#freeBytes;
   }
 
   #checkLimit(sizeBytes: number): void {
