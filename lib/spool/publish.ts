@@ -10,7 +10,7 @@ import { Together } from "../driver/mod.ts";
 import { SpoolError } from "./errors.ts";
 
 /** Fsyncs under way at once: each takes a thread, and more of them gain nothing. */
-const SYNCS_MAX = 32;
+const SYNCS_MAX = 16;
 
 const fileSyncs = new Together<Deno.FsFile>(
   (files) => Promise.allSettled(files.map((file) => file.sync())),

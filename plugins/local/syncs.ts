@@ -3,7 +3,7 @@ import { Together } from "../../lib/driver/mod.ts";
 import { NO_DIRECTORY_SYNC, osCode } from "./os_errors.ts";
 
 /** Fsyncs under way at once: each takes a thread. */
-const SYNCS_MAX = 32;
+const SYNCS_MAX = 16;
 /** A larger file is fsynced by itself: the small ones must not wait for it, bytes. */
 const SMALL_BYTES = 1024 * 1024;
 

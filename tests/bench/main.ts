@@ -13,6 +13,7 @@ const RESULTS = fileURLToPath(new URL("./RESULTS.md", import.meta.url));
 
 interface Row {
   workload: string;
+  files: number;
   who: string;
   samples: Sample[];
 }
@@ -22,7 +23,12 @@ async function runWorkload(workload: Workload, runs: number): Promise<Row[]> {
   try {
     await workload.prepare(dir);
     const contenders = workload.contenders(dir).filter(({ needs }) => needs === undefined || hasCommand(needs));
-    const rows = contenders.map(({ who }): Row => ({ workload: workload.name, who, samples: [] }));
+    const rows = contenders.map(({ who }): Row => ({
+      workload: workload.name,
+      files: workload.files,
+      who,
+      samples: [],
+    }));
     // The first round warms caches and is not counted.
     for (let round = 0; round <= runs; round++) {
       for (const [index, { argv }] of contenders.entries()) {
@@ -39,8 +45,8 @@ async function runWorkload(workload: Workload, runs: number): Promise<Row[]> {
 
 function table(rows: Row[]): string {
   const lines = [
-    "| workload | who | wall s (min, median, max) | ratio to the first | CPU s (user + system) |",
-    "|---|---|---|---|---|",
+    "| workload | who | wall s (min, median, max) | ratio to the first | CPU s (user + system) | of it its own process | memory MiB |",
+    "|---|---|---|---|---|---|---|",
   ];
   for (const row of rows) {
     const first = rows.find((other) => other.workload === row.workload)!;
@@ -48,7 +54,19 @@ function table(rows: Row[]): string {
     const ratio = median(walls) / median(first.samples.map((sample) => sample.wallS));
     const cpu = median(row.samples.map((sample) => sample.cpuS));
     const range = `${Math.min(...walls).toFixed(2)}, **${median(walls).toFixed(2)}**, ${Math.max(...walls).toFixed(2)}`;
-    lines.push(`| ${row.workload} | ${row.who} | ${range} | ${ratio.toFixed(2)} | ${cpu.toFixed(2)} |`);
+    const own = median(row.samples.map((sample) => sample.ownCpuS));
+    const perFile = row.files === 1 ? "" : ` (${(own / row.files * 1000).toFixed(2)} ms a file)`;
+    const memory = median(row.samples.map((sample) => sample.memoryMib)).toFixed(0);
+    const cells = [
+      row.workload,
+      row.who,
+      range,
+      ratio.toFixed(2),
+      cpu.toFixed(2),
+      `${own.toFixed(2)}${perFile}`,
+      memory,
+    ];
+    lines.push(`| ${cells.join(" | ")} |`);
   }
   return lines.join("\n");
 }
@@ -70,7 +88,8 @@ for (const workload of WORKLOADS.filter(({ name }) => names.length === 0 || name
 const text = `# Speed, measured
 
 Written by \`deno task bench\`. Whole processes, start included; ${runs} alternating runs after one that is not counted.
-Ratios count, seconds do not: machines differ. rclone and lftp do not fsync and do not hash; FileSync does both.
+Ratios count, seconds do not: machines differ. rclone and lftp do not fsync and do not hash; FileSync does both. "Its own
+process" is the host of FileSync without its drivers, its start included (about 0.2 s).
 
 ${WORKLOADS.map(({ name, what }) => `- **${name}**: ${what}`).join("\n")}
 

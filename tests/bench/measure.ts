@@ -1,11 +1,19 @@
 /** One run of a command as a whole process, its children included. */
+import { readFileSync } from "node:fs";
 
 /** What one run took. */
 export interface Sample {
   wallS: number;
   /** User and system time of the process and the children that it waited for, seconds. */
   cpuS: number;
+  /** Of the started process alone, without its children, seconds: of FileSync the host. */
+  ownCpuS: number;
+  /** The most memory that it and its children had at once, as far as was seen, MiB. */
+  memoryMib: number;
 }
+
+/** How often a running process is looked at, milliseconds. */
+const LOOK_MS = 20;
 
 /**
  * Runs a command and measures it.
@@ -13,22 +21,73 @@ export interface Sample {
  */
 export async function measure(argv: string[], cwd: string): Promise<Sample> {
   // bash's own clock counts the processor time of everything that was waited for.
-  const { code, stderr } = await new Deno.Command("bash", {
-    args: [
-      "-c",
-      'TIMEFORMAT="%3R %3U %3S"; time "$@" 2>&1 >/dev/null | tail -c 2000 >&2; exit "${PIPESTATUS[0]}"',
-      "bench",
-      ...argv,
-    ],
+  const child = new Deno.Command("bash", {
+    args: ["-c", 'TIMEFORMAT="%3R %3U %3S"; time "$@" >/dev/null', "bench", ...argv],
     cwd,
     stdin: "null",
     stdout: "null",
     stderr: "piped",
-  }).output();
+  }).spawn();
+  const watch = new Watch(child.pid);
+  const timer = setInterval(() => watch.look(), LOOK_MS);
+  const { code, stderr } = await child.output();
+  clearInterval(timer);
   const words = new TextDecoder().decode(stderr).trim();
   const times = /([\d.]+) ([\d.]+) ([\d.]+)$/.exec(words);
-  if (code !== 0 || times === null) throw new Error(`"${argv.join(" ")}" failed with ${code}: ${words}`);
-  return { wallS: Number(times[1]), cpuS: Number(times[2]) + Number(times[3]) };
+  if (code !== 0 || times === null) {
+    throw new Error(`"${argv.join(" ")}" failed with ${code}: ${words.slice(-2000)}`);
+  }
+  return {
+    wallS: Number(times[1]),
+    cpuS: Number(times[2]) + Number(times[3]),
+    ownCpuS: watch.ownCpuS,
+    memoryMib: watch.memoryMib,
+  };
+}
+
+/** Looks at what bash runs, and at its children. */
+class Watch {
+  ownCpuS = 0;
+  memoryMib = 0;
+  readonly #shell: number;
+
+  constructor(shell: number) {
+    this.#shell = shell;
+  }
+
+  look(): void {
+    const [program] = childrenOf(this.#shell);
+    if (program === undefined) return;
+    this.ownCpuS = cpuOf(program) ?? this.ownCpuS;
+    const all = [program, ...childrenOf(program)];
+    this.memoryMib = Math.max(this.memoryMib, all.reduce((sum, pid) => sum + residentMib(pid), 0));
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  return (read(`/proc/${pid}/task/${pid}/children`) ?? "").split(" ").filter(Boolean).map(Number);
+}
+
+/** Clock ticks a second of Linux. */
+const TICKS = 100;
+
+function cpuOf(pid: number): number | undefined {
+  // The name in brackets may hold spaces.
+  const fields = read(`/proc/${pid}/stat`)?.replace(/^.*\) /s, "").split(" ");
+  return fields === undefined ? undefined : (Number(fields[11]) + Number(fields[12])) / TICKS;
+}
+
+function residentMib(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1] ?? 0) / 1024;
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    // It has ended.
+    return undefined;
+  }
 }
 
 /** The middle value. */

@@ -2,6 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Store } from "../../lib/state/mod.ts";
+import { measure } from "./measure.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
@@ -17,6 +19,8 @@ export interface Contender {
 export interface Workload {
   name: string;
   what: string;
+  /** Files that are moved. */
+  files: number;
   prepare(dir: string): void | Promise<void>;
   /** Before each run. */
   reset(dir: string): Promise<void>;
@@ -44,31 +48,39 @@ function makeFiles(dir: string, folders: number, perFolder: number, sizeBytes: n
   }
 }
 
-function localConfig(dir: string): void {
+function localConfig(dir: string, source = "in"): void {
   const config = {
     jobs: [{
       name: "bench",
-      source: { driver: "local", args: { dir: "in" } },
+      source: { driver: "local", args: { dir: source } },
       target: { driver: "local", args: { dir: "out" } },
       finder: { settle: "0s" },
     }],
   };
+  mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, "config.json"), JSON.stringify(config));
 }
 
-async function forgetState(dir: string, ...more: string[]): Promise<void> {
-  const state = ["", "-wal", "-shm", ".lock", ".spool", ".devices"].map((ending) => `filesync.db${ending}`);
-  for (const name of [...state, ...more]) await Deno.remove(join(dir, name), { recursive: true }).catch(() => {});
+const STATE = ["", "-wal", "-shm", ".lock", ".spool", ".devices"].map((ending) => `filesync.db${ending}`);
+
+/**
+ * What a run has left goes out of the way and is deleted at the end of the workload: for 5 seconds ext4 gives no inode
+ * that was freed to anybody and looks at each of them, so a run after a large deletion would pay for it.
+ */
+async function putAside(dir: string, ...names: string[]): Promise<void> {
+  const aside = await Deno.makeTempDir({ dir, prefix: "aside-" });
+  for (const name of names) await Deno.rename(join(dir, name), join(aside, name)).catch(() => {});
 }
 
 const smallLocal: Workload = {
   name: "small-local",
   what: "2,000 files of 50 KiB from one directory to another",
+  files: 2000,
   prepare: (dir) => {
     makeFiles(join(dir, "in"), 40, 50, 50 * 1024);
     localConfig(dir);
   },
-  reset: (dir) => forgetState(dir, "out"),
+  reset: (dir) => putAside(dir, "out", ...STATE),
   contenders: (dir) => [
     { who: "rclone --transfers 4", argv: ["rclone", "copy", "in", "out", "--transfers", "4"], needs: "rclone" },
     { who: "rsync --fsync", argv: ["rsync", "-r", "--fsync", "in/", "out/"], needs: "rsync" },
@@ -79,16 +91,77 @@ const smallLocal: Workload = {
 const bigLocal: Workload = {
   name: "big-local",
   what: "one file of 512 MiB from one directory to another",
+  files: 1,
   prepare: (dir) => {
     makeFiles(join(dir, "in"), 1, 1, 512 * 1024 * 1024);
     localConfig(dir);
   },
-  reset: (dir) => forgetState(dir, "out"),
+  reset: (dir) => putAside(dir, "out", ...STATE),
   contenders: (dir) => [
     { who: "rclone", argv: ["rclone", "copy", "in", "out"], needs: "rclone" },
+    { who: "rsync --fsync", argv: ["rsync", "-r", "--fsync", "in/", "out/"], needs: "rsync" },
     filesync(dir),
   ],
 };
 
+const FEW = 10;
+const MANY = 200_000;
+
+/** The same new files for a store that knows few others, and for one that knows many. */
+const known: Workload = {
+  name: "known",
+  what: `1,000 new files of 4 KiB when ${FEW} others are known, and when ${MANY.toLocaleString("en")} are`,
+  files: 1000,
+  prepare: async (dir) => {
+    makeFiles(join(dir, "in"), 10, 100, 4096);
+    mkdirSync(join(dir, "nothing"));
+    for (const count of [FEW, MANY]) {
+      const place = join(dir, String(count));
+      // A run without files makes the rows of the job and its devices.
+      localConfig(place, "../nothing");
+      await measure(filesync(place).argv, dir);
+      localConfig(place, "../in");
+      addKnown(join(place, "filesync.db"), count);
+      mkdirSync(join(place, "made"));
+      await Deno.rename(join(place, "filesync.db"), join(place, "made", "filesync.db"));
+    }
+  },
+  reset: async (dir) => {
+    for (const count of [FEW, MANY]) {
+      const place = join(dir, String(count));
+      await putAside(place, "out", ...STATE);
+      await Deno.copyFile(join(place, "made", "filesync.db"), join(place, "filesync.db"));
+    }
+  },
+  contenders: (dir) =>
+    [FEW, MANY].map((count) => ({
+      ...filesync(join(dir, String(count))),
+      who: `FileSync, ${count.toLocaleString("en")} known`,
+    })),
+};
+
+/** Rows of files that were delivered long ago. */
+function addKnown(path: string, count: number): void {
+  using store = new Store(path);
+  store.write(() => {
+    store.run(
+      `WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
+       INSERT INTO file (source_id, job_id, path, generation, latest, size_bytes, modified_ms, precision_ms, state,
+           sha256, device_dir, found_ms, changed_ms)
+         SELECT s.id, s.job_id, printf('old/%d/log_%d.ulg', n / 100, n), 1, 1, n, 1e12 + n, 1, 'done', hex(zeroblob(32)),
+           1, 0, 0 FROM n JOIN source s`,
+      count,
+    );
+    store.run(
+      `INSERT INTO delivery (file_id, target_id, state, size_bytes, asked_path, receipt_path, verified, receipt_sha256,
+           receipt_no, changed_ms)
+         SELECT f.id, t.id, 'delivered', f.size_bytes, f.path, f.path, 'checksum', f.sha256, f.id, 0
+           FROM file f JOIN target t`,
+    );
+  });
+  store.flush();
+  store.all("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
 /** All of it. */
-export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal];
+export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, known];
