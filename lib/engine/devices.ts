@@ -64,6 +64,8 @@ export class Devices {
     const known = this.#open.get(key);
     if (known !== undefined) return known;
     const row = registerDevice(store, config.name, role);
+    // Its number names folders from now on, and must not be undone by a full disk.
+    await store.durable();
     const shared = plugin.exclusive ? this.#exclusive.get(deviceKey) : undefined;
     const process = shared ?? { hosted: this.#host(plugin, config, { role, args, row }), row, turns: new TurnPool() };
     if (plugin.exclusive) this.#exclusive.set(deviceKey, process);

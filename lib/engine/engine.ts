@@ -235,7 +235,7 @@ class Engine {
     const source = await devices.open(job.source, "source");
     const targets = new Map<string, DeviceGate>();
     for (const target of job.targets) targets.set(target.name, (await devices.open(target.device, "target")).gate);
-    return new JobPipeline({
+    const pipeline = new JobPipeline({
       job,
       source,
       targets,
@@ -248,6 +248,9 @@ class Engine {
       activity: this.#activity,
       once: this.#options.once,
     });
+    // It works with the numbers of its rows from now on: a full disk must not undo them unnoticed.
+    await store.durable();
+    return pipeline;
   }
 
   /** Resolves when nothing moves and nothing will within our patience. */

@@ -16,8 +16,8 @@ import { Watcher } from "../watcher.ts";
 type Place = "spool" | "target" | "state" | "log" | "everything";
 
 const DISK_BYTES = 24 * 1024 * 1024;
-const FILE_BYTES = 400_000;
-const FILES_COUNT = 10;
+const FILE_BYTES = 100_000;
+const FILES_COUNT = 40;
 /** What a full disk still has. */
 const LEFT_BYTES = 20_000;
 const READ_ONLY_TRIES_MAX = 2000;
