@@ -3,4 +3,9 @@ import { serve, type ServeManifest } from "../../lib/protocol/serve.ts";
 import { MavftpDriver } from "./driver.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
 
-if (import.meta.main) await serve(new MavftpDriver(), manifest as ServeManifest);
+/** Serves the host on stdin and stdout until it is told to end. */
+export async function main(): Promise<void> {
+  await serve(new MavftpDriver(), manifest as ServeManifest);
+}
+
+if (import.meta.main) await main();
