@@ -217,9 +217,11 @@ function row(name: string, fault: string, illness: "full" | "read-only", places:
     patient: true,
     async run(_protocol, options) {
       const sum = emptyOutcome();
-      for (const outcome of await Promise.all(places.map((place) => ill(place, illness, options)))) {
-        addOutcome(sum, outcome);
-        if (outcome.runs === 0) sum.unhealthy++;
+      // Each to its end, so that one that fails leaves no program and no mount of the others behind.
+      for (const result of await Promise.allSettled(places.map((place) => ill(place, illness, options)))) {
+        if (result.status === "rejected") throw result.reason;
+        addOutcome(sum, result.value);
+        if (result.value.runs === 0) sum.unhealthy++;
       }
       return sum;
     },
