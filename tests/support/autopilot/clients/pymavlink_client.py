@@ -11,6 +11,10 @@ import sys
 from pymavlink import mavftp, mavutil
 
 WAIT_S = 60
+# A command returns after so much silence of our own.
+COMMAND_IDLE_S = 1.2
+# While a burst comes in the client sends nothing: ArduPilot's longest here takes almost 3 s.
+TRANSFER_IDLE_S = 4
 
 
 class Crc(logging.Handler):
@@ -26,6 +30,7 @@ class Crc(logging.Handler):
 
 def run(ftp, crc, step):
     name, *args = step
+    ftp.ftp_settings.idle_detection_time = TRANSFER_IDLE_S if name in ("get", "put") else COMMAND_IDLE_S
     if name == "list":
         error = ftp.cmd_list(args).error_code
         entries = sorted([e.name, e.is_dir, e.size_b] for e in ftp.list_result)
@@ -52,8 +57,6 @@ def main(url, steps):
         sys.exit("no heartbeat was heard")
     link.mav.heartbeat_send(18, 8, 0, 0, 0)
     ftp = mavftp.MAVFTP(link, target_system=link.target_system, target_component=1)
-    # Each command waits for so much silence before it returns.
-    ftp.ftp_settings.idle_detection_time = 1.2
     print("OUTCOME " + json.dumps([run(ftp, crc, step) for step in json.loads(steps)]), flush=True)
 
 
