@@ -20,6 +20,7 @@ import {
 import { RateLimiter } from "./rate_limiter.ts";
 
 export { type ArgsSchema, checkArgs } from "./check_args.ts";
+export { LivingCall } from "./living_call.ts";
 export { isZero, SpoolWriter } from "./spool_writer.ts";
 
 /** The part of the manifest that {@linkcode serve} needs. */

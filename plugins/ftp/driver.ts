@@ -17,6 +17,7 @@ import {
   sameFingerprint,
   type UploadParams,
 } from "../../lib/driver/mod.ts";
+import { LivingCall } from "../../lib/protocol/serve.ts";
 import { check } from "./check.ts";
 import { parseConfig } from "./config.ts";
 import { isDone } from "./control.ts";
@@ -25,7 +26,6 @@ import { download, PRECISION_MS } from "./download.ts";
 import { explainMissing, listDirectory, lookUp } from "./entries.ts";
 import { ReplyError, toDriverError } from "./errors.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
-import { LivingCall } from "./living_call.ts";
 import { Memory } from "./memory.ts";
 import { loadOpenssl, type Openssl } from "./openssl.ts";
 import { Pool } from "./pool.ts";

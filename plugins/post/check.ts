@@ -1,7 +1,6 @@
 /** What `filesync doctor` can find out about an upload form without sending a file. */
 import { type Call, DriverError, type Finding } from "../../lib/driver/mod.ts";
 import type { PostConfig } from "./config.ts";
-import { isSearchable } from "./flight_review.ts";
 import { fetchText, isReachable } from "./reach.ts";
 
 /** Connects, and looks at the page where a person would fill in the form. */
@@ -33,7 +32,7 @@ export async function check(config: PostConfig, call: Call): Promise<Finding[]> 
   if (config.maxBytes !== undefined) {
     findings.push({ name: "limit", ok: true, detail: `files over ${config.maxBytes} bytes are parked` });
   }
-  const isAskable = config.isFlightReview && isSearchable(config.values);
+  const { isAskable } = config;
   findings.push({
     name: "lost answers",
     ok: true,

@@ -1,6 +1,6 @@
 /** The arguments of a `post` device, checked for meaning; types and defaults are the manifest's. */
 import { DriverError } from "../../lib/driver/mod.ts";
-import { FLIGHT_REVIEW_MAX_BYTES, FLIGHT_REVIEW_VALUES } from "./flight_review.ts";
+import { FLIGHT_REVIEW_MAX_BYTES, FLIGHT_REVIEW_VALUES, isSearchable } from "./flight_review.ts";
 
 /** The arguments as the driver uses them. */
 export interface PostConfig {
@@ -12,6 +12,8 @@ export interface PostConfig {
   headers: Record<string, string>;
   /** The server is a PX4 Flight Review. */
   isFlightReview: boolean;
+  /** The server can be asked for what was sent to it. */
+  isAskable: boolean;
   success: SuccessRule;
   /** Largest file that the server takes; absent: not known. */
   maxBytes?: number;
@@ -56,12 +58,14 @@ export function parseConfig(args: Record<string, unknown>): PostConfig {
     ? FLIGHT_REVIEW_HOSTS.includes(url.hostname)
     : args["preset"] === "px4";
   const success = args["success"] as { status?: number[]; redirect?: boolean; link?: string } | undefined ?? {};
+  const values = parseValues(args["values"] as Record<string, unknown>, isFlightReview);
   const config: PostConfig = {
     url,
-    values: parseValues(args["values"] as Record<string, unknown>, isFlightReview),
+    values,
     field: oneLine("/field", args["field"] as string),
     headers: parseHeaders(args["headers"] as Record<string, unknown>),
     isFlightReview,
+    isAskable: isFlightReview && isSearchable(values),
     success: {
       redirect: success.redirect ?? isFlightReview,
       ...(success.status === undefined ? {} : { status: success.status }),

@@ -15,15 +15,7 @@ import { linkOf } from "./answer.ts";
 import { check } from "./check.ts";
 import { parseConfig, type PostConfig } from "./config.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
-import {
-  checkIsLog,
-  FLIGHT_REVIEW_BODY_BYTES,
-  isSearchable,
-  linkInSearch,
-  searchUrl,
-  taggedValues,
-  tagOf,
-} from "./flight_review.ts";
+import { checkIsLog, FLIGHT_REVIEW_BODY_BYTES, linkInSearch, searchUrl, taggedValues, tagOf } from "./flight_review.ts";
 import { fetchText, isReachable } from "./reach.ts";
 import { ConnectionLost, sendForm } from "./send.ts";
 
@@ -48,7 +40,7 @@ export class PostDriver implements Driver {
         callsMax: CALLS_MAX,
         rateLimit: true,
         // Elsewhere nobody can be asked: the answer is all there is.
-        confirm: config.isFlightReview && isSearchable(config.values),
+        confirm: config.isAskable,
       },
     };
   }
@@ -78,7 +70,7 @@ export class PostDriver implements Driver {
 
   async confirm(params: UploadParams, call: Call): Promise<Receipt | null> {
     return await this.#do(`ask for "${params.path}" at`, call, async (config) => {
-      if (!config.isFlightReview || !isSearchable(config.values)) {
+      if (!config.isAskable) {
         throw new DriverError("uncertain", "the server cannot be asked what it has");
       }
       const tag = tagOf(params.sha256);

@@ -8,6 +8,7 @@ import { type ClientRequest, type IncomingMessage, request as httpRequest } from
 import { request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
 import { type Call, DriverError, type UploadParams } from "../../lib/driver/mod.ts";
+import { LivingCall } from "../../lib/protocol/serve.ts";
 import type { Answer } from "./answer.ts";
 import type { PostConfig } from "./config.ts";
 import { envelopeFor } from "./form.ts";
@@ -24,8 +25,6 @@ const SEND_TIMEOUT_MS = 120_000;
 const ANSWER_TIMEOUT_MS = 300_000;
 /** Slowest reading of a server that thinks about a large file, bytes a millisecond: 180 s for a gigabyte. */
 const ANSWER_BYTES_PER_MS = 5_500;
-/** How often a call that waits says so, milliseconds. */
-const HEARTBEAT_MS = 20_000;
 /** What is read of an answer. */
 const ANSWER_BYTES_MAX = 256 * 1024;
 
@@ -55,10 +54,6 @@ export interface SendOptions {
   values: ReadonlyMap<string, string>;
   /** Where to, when not to the configured address. */
   url?: (bodyBytes: number) => URL;
-  /** @default {SEND_TIMEOUT_MS} */
-  sendTimeoutMs?: number;
-  /** @default {ANSWER_TIMEOUT_MS, and more for a large file} */
-  answerTimeoutMs?: number;
 }
 
 /**
@@ -80,12 +75,11 @@ export async function sendForm(
   const stop = () => exchange.fail(new DOMException("Call is cancelled", "AbortError"));
   call.signal.addEventListener("abort", stop, { once: true });
   let doneBytes = 0;
-  call.progress(0);
-  const heartbeat = setInterval(() => call.progress(doneBytes, { waitMs: 3 * HEARTBEAT_MS }), HEARTBEAT_MS);
+  using living = new LivingCall(call, 0);
+  living.progress(0);
   try {
-    const sendTimeoutMs = options.sendTimeoutMs ?? SEND_TIMEOUT_MS;
     const hash = createHash("sha256");
-    await exchange.write(head, sendTimeoutMs);
+    await exchange.write(head, SEND_TIMEOUT_MS);
     while (doneBytes < params.sizeBytes && exchange.isOpen) {
       // The socket keeps what it was given until it is sent: each chunk has memory of its own.
       const chunk = new Uint8Array(Math.min(CHUNK_BYTES, params.sizeBytes - doneBytes));
@@ -96,15 +90,13 @@ export async function sendForm(
       const isLast = doneBytes + count === params.sizeBytes;
       if (isLast && hash.digest("hex") !== params.sha256) throw wrongBytes(params);
       await call.throttle(count);
-      await exchange.write(bytes, sendTimeoutMs);
+      await exchange.write(bytes, SEND_TIMEOUT_MS);
       doneBytes += count;
-      call.progress(doneBytes);
+      living.progress(doneBytes);
     }
     if (params.sizeBytes === 0 && hash.digest("hex") !== params.sha256) throw wrongBytes(params);
-    const thinkMs = options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS + params.sizeBytes / ANSWER_BYTES_PER_MS;
-    return await exchange.end(tail, thinkMs);
+    return await exchange.end(tail, ANSWER_TIMEOUT_MS + params.sizeBytes / ANSWER_BYTES_PER_MS);
   } finally {
-    clearInterval(heartbeat);
     call.signal.removeEventListener("abort", stop);
     exchange.close();
   }

@@ -2,7 +2,7 @@
 -- All times that a person reads are milliseconds since 1970 UTC (a Pi's clock may be wrong: nothing is decided by
 -- them). Retry times are milliseconds of the running process's monotonic clock and are cleared at start.
 
--- One row per fact about the store itself: store_id, boot_id, resent_bytes, uptime_ms (the store's
+-- One row per fact about the store itself: store_id, boot_id, resent_bytes, resent_upload_bytes, uptime_ms (the store's
 -- own clock, which a wrong date moves by a day at most), uptime_counted_at.
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,

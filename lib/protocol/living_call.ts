@@ -1,8 +1,8 @@
 /**
- * The host ends a plugin whose call is silent for 60 s, and servers can be silent for as long: each wait here has a time
- * limit of its own, and until that is over the host hears that the call is alive.
+ * The host ends a plugin whose call is silent for 60 s, and servers can be silent for as long: a driver gives each wait a
+ * time limit of its own, and until that is over the host hears that the call is alive.
  */
-import type { Call, Entry } from "../../lib/driver/mod.ts";
+import type { Call, Entry } from "../driver/mod.ts";
 
 /** Between two signs of life, milliseconds. */
 const BEAT_MS = 20_000;
