@@ -63,6 +63,10 @@ export class FtpWire {
   readonly #links = new Set<Link>();
   readonly #options: FtpWireOptions;
   #freeAtMs = 0;
+  /** Nothing passes any more, and what is still under way comes to its end. */
+  isStopped = false;
+  /** What ends each rest that is going on. */
+  readonly #rests = new Set<() => void>();
 
   private constructor(server: net.Server, options: FtpWireOptions) {
     this.#server = server;
@@ -95,8 +99,21 @@ export class FtpWire {
 
   async stop(): Promise<void> {
     this.hooks = { onConnect: () => "reset" };
+    this.isStopped = true;
     this.endAll("reset");
+    for (const endRest of this.#rests) endRest();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** Resolves after `ms`, or when the wire is stopped. */
+  async rest(ms: number): Promise<void> {
+    if (this.isStopped) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    this.#rests.add(resolve);
+    await promise;
+    clearTimeout(timer);
+    this.#rests.delete(resolve);
   }
 
   /** Resolves when `bytes` more may pass. */
@@ -105,7 +122,7 @@ export class FtpWire {
     const nowMs = performance.now();
     this.#freeAtMs = Math.max(nowMs, this.#freeAtMs) + bytes * 1000 / this.bytesPerSecond;
     const waitMs = this.#freeAtMs - nowMs;
-    if (waitMs > 1) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    if (waitMs > 1) await this.rest(waitMs);
   }
 
   #take(client: net.Socket): void {
@@ -281,7 +298,7 @@ class Link {
           transfer.bytes += passed.length;
           to.write(passed);
           // A byte counts as passed when the peer has it, not when it lies in a buffer of ours.
-          await flushed(to);
+          await flushed(this.#wire, to);
         }
         if (passed.length === part.length && part.length !== leftBytes) continue;
         transfer.broken = broken!.how;
@@ -301,7 +318,7 @@ class Link {
             this.#isLate = true;
             this.#client.resetAndDestroy();
             from.resetAndDestroy();
-            await trickle(to, part.subarray(passed.length));
+            await trickle(this.#wire, to, part.subarray(passed.length));
             return this.end("cut");
         }
       }
@@ -317,12 +334,12 @@ class Link {
 const TRANSFERS = /^(STOR|APPE|RETR|MLSD|LIST|NLST)$/;
 
 /** Writes `bytes` in a few slices over two seconds. */
-async function trickle(to: net.Socket, bytes: Uint8Array): Promise<void> {
+async function trickle(wire: FtpWire, to: net.Socket, bytes: Uint8Array): Promise<void> {
   const step = Math.max(1, Math.ceil(bytes.length / 8));
-  for (let at = 0; at < bytes.length && !to.destroyed; at += step) {
-    await new Promise((resolve) => setTimeout(resolve, 250));
+  for (let at = 0; at < bytes.length && !to.destroyed && !wire.isStopped; at += step) {
+    await wire.rest(250);
     to.write(bytes.subarray(at, at + step));
-    await flushed(to);
+    await flushed(wire, to);
   }
 }
 
@@ -332,10 +349,10 @@ function never(): Promise<never> {
 }
 
 /** Resolves when the peer's kernel has all bytes: what still lies in ours would not survive a reset. */
-async function flushed(socket: net.Socket): Promise<void> {
+async function flushed(wire: FtpWire, socket: net.Socket): Promise<void> {
   const queue = queueOf(socket);
-  while (!socket.destroyed && (socket.writableLength > 0 || queue.bytes > 0)) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
+  while (!socket.destroyed && !wire.isStopped && (socket.writableLength > 0 || queue.bytes > 0)) {
+    await wire.rest(1);
   }
 }
 
