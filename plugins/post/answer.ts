@@ -94,6 +94,12 @@ function notTheServer(answer: Answer): DriverError {
 function refused(answer: Answer, config: PostConfig, nowMs: number): DriverError {
   const { status } = answer;
   const [code, hint] = meaningOf(status, config);
+  // A gateway has handed the whole form on and waits no longer: it may have arrived all the same.
+  if ((status === 504 || status === 524) && !answer.isEarly && !config.isAskable) {
+    return new DriverError("uncertain", `Server answers ${status} after all was sent: ${wordsOf(answer)}`, {
+      hint: "Look whether the file is there; then run filesync retry or filesync forget",
+    });
+  }
   const details: ErrorDetails = hint === undefined ? {} : { hint };
   const waitMs = retryAfterMs(answer.retryAfter, nowMs);
   if (waitMs !== undefined) details.retryAfterMs = waitMs;
@@ -123,20 +129,26 @@ function meaningOf(status: number, config: PostConfig): [code: ErrorCode, hint?:
       return ["unavailable", 'Check "uploader_url"'];
     case 411:
       return ["unavailable", "A proxy on the way drops the length of the request"];
-    case 408:
-    case 425:
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-    case 509:
-      return ["unavailable"];
     case 507:
       return ["no_space"];
     default:
-      // Proxies in front of dead servers answer 520 to 530.
-      return [status >= 520 && status <= 530 ? "unavailable" : "failed"];
+      return [isAway(status) ? "unavailable" : "failed"];
   }
+}
+
+/** Statuses of a server that is not itself just now; 511 is a network's that wants a login first (RFC 6585 section 6). */
+const AWAY = [408, 425, 429, 502, 503, 504, 509, 511];
+
+function isAway(status: number): boolean {
+  // Proxies in front of dead servers answer 520 to 530.
+  return AWAY.includes(status) || (status >= 520 && status <= 530);
+}
+
+/** What it means that a search was answered so: a server, or a network, that is not itself just now is asked again. */
+export function searchRefused(status: number): DriverError {
+  const words = `Server answers the search with ${status}`;
+  if (isAway(status) || (status >= 300 && status < 400)) return new DriverError("unavailable", words);
+  return new DriverError(status >= 500 ? "failed" : "uncertain", words);
 }
 
 /** `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3), milliseconds from now. */

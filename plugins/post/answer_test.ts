@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DriverError } from "../../lib/driver/mod.ts";
-import { type Answer, linkOf, retryAfterMs } from "./answer.ts";
+import { type Answer, linkOf, retryAfterMs, searchRefused } from "./answer.ts";
 import { parseConfig } from "./config.ts";
 
 const LOG = "/plot_app?log=0f7f3f4e-9f8e-4a39-8a52-1c2d3e4f5a6b";
@@ -78,11 +78,36 @@ Deno.test("linkOf() gives each refusal the code that the contract has for it", (
       [500, "failed"],
       [502, "unavailable"],
       [503, "unavailable"],
-      [504, "unavailable"],
       [507, "no_space"],
+      [511, "unavailable"],
       [522, "unavailable"],
     ] as const
   ) assert.equal(refusal(answer(status)).code, code, String(status));
+});
+
+Deno.test("linkOf() takes a gateway's time limit for a lost answer, where all was sent and nobody can be asked", () => {
+  const open = { type: "flightreport", public: "true" };
+  const askable = config({ uploader_url: "https://logs.px4.io/upload", values: open });
+  for (const status of [504, 524]) {
+    assert.equal(refusal(answer(status)).code, "uncertain");
+    assert.equal(refusal(answer(status), px4).code, "uncertain");
+    assert.equal(refusal(answer(status, "", { isEarly: true })).code, "unavailable");
+    assert.equal(refusal(answer(status), askable).code, "unavailable", "it is asked for before it is sent again");
+  }
+});
+
+Deno.test("searchRefused() asks a server again that is not itself just now", () => {
+  const codes = {
+    302: "unavailable",
+    404: "uncertain",
+    403: "uncertain",
+    429: "unavailable",
+    500: "failed",
+    502: "unavailable",
+    503: "unavailable",
+    511: "unavailable",
+  };
+  for (const [status, code] of Object.entries(codes)) assert.equal(searchRefused(Number(status)).code, code, status);
 });
 
 Deno.test("linkOf() hands on the server's words in one line, and its wish to wait", () => {

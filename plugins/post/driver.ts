@@ -11,7 +11,7 @@ import {
   type Receipt,
   type UploadParams,
 } from "../../lib/driver/mod.ts";
-import { linkOf } from "./answer.ts";
+import { linkOf, searchRefused } from "./answer.ts";
 import { check } from "./check.ts";
 import { parseConfig, type PostConfig } from "./config.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
@@ -75,7 +75,7 @@ export class PostDriver implements Driver {
       }
       const tag = tagOf(params.sha256);
       const { status, text } = await fetchText(config, searchUrl(config.url, tag), call.signal);
-      if (status !== 200) throw new DriverError("uncertain", `server answers the search with ${status}`);
+      if (status !== 200) throw searchRefused(status);
       const link = linkInSearch(text, tag, config.url);
       return link === undefined ? null : receipt(params, link);
     });

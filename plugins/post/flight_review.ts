@@ -67,7 +67,7 @@ export function searchUrl(uploaderUrl: URL, tag: string): URL {
 
 /**
  * The link to the log that carries `tag`, in the answer of the search; `undefined` when it lists none.
- * @throws {DriverError} `uncertain` when it is no such answer
+ * @throws {DriverError} `unavailable` when a page came instead, `uncertain` when it is no such answer
  */
 export function linkInSearch(text: string, tag: string, uploaderUrl: URL): string | undefined {
   let rows: unknown;
@@ -77,6 +77,11 @@ export function linkInSearch(text: string, tag: string, uploaderUrl: URL): strin
     rows = undefined;
   }
   if (!Array.isArray(rows)) {
+    if (/^\s*</.test(text)) {
+      throw new DriverError("unavailable", "Something else than the upload server answers the search", {
+        hint: "A network that wants a login first looks so",
+      });
+    }
     throw new DriverError("uncertain", "Server's search answers with something else than a list");
   }
   for (const row of rows) {

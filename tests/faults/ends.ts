@@ -1,6 +1,17 @@
 /** The two ends of a pipeline, by protocol: a directory that the verifier can read, and the way the program reaches it. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type FtpServer, type FtpServerKind, type FtpServerOptions, startFtpServer } from "../support/ftp_servers.ts";
 import { FtpWire, type WireHooks } from "../support/ftp_wire.ts";
+import {
+  type Autopilot,
+  Files,
+  PERSONALITIES,
+  type PersonalityName,
+  startAutopilot,
+} from "../support/autopilot/mod.ts";
+import { FlightReview, type StoredLog } from "../support/flight_review.ts";
 
 export interface EndOptions {
   /** Where its files lie. */
@@ -13,6 +24,7 @@ export interface EndOptions {
     /** Arguments of the driver. */
     args?: Record<string, unknown>;
   };
+  vehicle?: { personality?: PersonalityName };
 }
 
 export interface End {
@@ -21,6 +33,10 @@ export interface End {
   device: { driver: string; args: Record<string, unknown> };
   /** Present where the bytes cross a network. */
   ftp?: FtpEnd;
+  /** Present where they are sent as a form. */
+  form?: FormEnd;
+  /** Present where they come from an autopilot's card. */
+  vehicle?: Autopilot;
   close(): Promise<void>;
 }
 
@@ -32,7 +48,68 @@ export const ENDS: Record<string, (options: EndOptions) => Promise<End>> = {
     const ftp = await FtpEnd.open(options);
     return { dir: options.dir, device: ftp.device, ftp, close: () => ftp.close() };
   },
+  post: async ({ dir }) => {
+    const form = await FormEnd.open(dir);
+    return { dir, device: form.device, form, close: () => form.close() };
+  },
+  mavftp: async ({ dir, vehicle: flown }) => {
+    const personality = flown?.personality ?? "px4-main";
+    const vehicle = await startAutopilot({
+      personality,
+      files: Files.ofDirectory(dir, PERSONALITIES[personality].logRoot),
+      uid: 0x1122334455667788n,
+      link: { down: { bytesPerSecond: VEHICLE_BYTES_PER_SECOND } },
+      transport: { kind: "udp-listen", port: 0 },
+    });
+    const args = { url: vehicle.url, settle_after_disarm: 0 };
+    return { dir, device: { driver: "mavftp", args }, vehicle, close: () => vehicle.stop() };
+  },
 };
+
+/** Slow enough that a file is met in its middle, and that the simulator keeps up beside other work. */
+const VEHICLE_BYTES_PER_SECOND = 400_000;
+
+/** First bytes of every file that an end takes: a Flight Review takes logs only. */
+export const MAGIC: Record<string, Uint8Array> = {
+  post: new Uint8Array([0x55, 0x4c, 0x6f, 0x67, 0x01, 0x12, 0x35]),
+};
+
+/**
+ * A Flight Review with public logs, so that it can be asked what it has. A form knows no folders: a log lies under the
+ * path of the file whose bytes it has, and under another name when it comes a second time.
+ */
+export class FormEnd {
+  readonly server: FlightReview;
+  readonly device: { driver: string; args: Record<string, unknown> };
+  /** Paths of the source, by SHA-256. */
+  readonly paths = new Map<string, string>();
+
+  private constructor(server: FlightReview) {
+    this.server = server;
+    const values = { type: "flightreport", public: "true", email: "" };
+    this.device = { driver: "post", args: { uploader_url: server.url, preset: "px4", values } };
+  }
+
+  static async open(dir: string): Promise<FormEnd> {
+    const server: FlightReview = await FlightReview.start({ onTaken: (log) => end.#keep(dir, log) });
+    const end = new FormEnd(server);
+    return end;
+  }
+
+  #keep(dir: string, { bytes, fileName }: StoredLog): void {
+    const path = join(dir, this.paths.get(createHash("sha256").update(bytes).digest("hex")) ?? `strange ${fileName}`);
+    mkdirSync(dirname(path), { recursive: true });
+    let name = path;
+    for (let n = 2; existsSync(name); n++) name = `${path}~${n}`;
+    // The server's own way, beside what is looked at.
+    writeFileSync(`${dir}.taking`, bytes);
+    renameSync(`${dir}.taking`, name);
+  }
+
+  async close(): Promise<void> {
+    await this.server.stop();
+  }
+}
 
 /** A real server with the wire before it. The server can be killed and started again on its port. */
 export class FtpEnd {

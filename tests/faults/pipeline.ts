@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { temporaryPath } from "../../lib/driver/mod.ts";
 import type { WireTransfer } from "../support/ftp_wire.ts";
-import { type End, type EndOptions, ENDS } from "./ends.ts";
+import { type End, type EndOptions, ENDS, MAGIC } from "./ends.ts";
 import { Program, type ProgramEvent, type Status, status } from "./program.ts";
 import { emptyOutcome, type Outcome, seededRandom } from "./scenario.ts";
 import { filesBelow, Verifier } from "./verifier.ts";
@@ -55,6 +55,18 @@ export function mixedFiles(random: () => number, counts: { small: number; big: n
   for (let i = 0; i < counts.small; i++) files[`day ${i % 5}/log_${i}.ulg`] = 1 + Math.floor(random() * 60_000);
   for (let i = 0; i < counts.big; i++) files[`big/video ${i}.mp4`] = 3_000_000 + Math.floor(random() * 5_000_000);
   return files;
+}
+
+/** How much smaller files are on an autopilot's card, behind its slow link. */
+const CARD_SHARE = 16;
+
+/** Those of `files` that the ends of `protocol` take, in sizes that fit to their links. */
+export function filesFor(protocol: string, files: Record<string, number>): Record<string, number> {
+  const [source, target] = protocol.split("->") as [string, string];
+  const leastBytes = MAGIC[target]?.length ?? 0;
+  const share = source === "mavftp" ? CARD_SHARE : 1;
+  const sized = Object.entries(files).map(([path, bytes]): [string, number] => [path, Math.ceil(bytes / share)]);
+  return Object.fromEntries(sized.filter(([, sizeBytes]) => sizeBytes >= leastBytes));
 }
 
 export class Pipeline implements AsyncDisposable {
@@ -105,12 +117,13 @@ export class Pipeline implements AsyncDisposable {
     // A server drops its rights: it must be able to reach what it serves.
     Deno.chmodSync(dir, 0o755);
     for (const path of [dirs.source, dirs.target]) Deno.chmodSync(path, 0o777);
-    makeFiles(dirs.source, options.files, options.seed);
     const [from, to] = options.protocol.split("->") as [string, string];
+    makeFiles(dirs.source, options.files, options.seed, MAGIC[to]);
     const source = await ENDS[from]!({ ...options.source, dir: dirs.source });
     const target = await ENDS[to]!({ ...options.target, dir: dirs.target });
     const pipeline = new Pipeline(dir, { source, target }, options);
     for (const [path, { sha256 }] of pipeline.verifier.expected) {
+      target.form?.paths.set(sha256, path);
       pipeline.#byTemporary.set(basename(await temporaryPath(path, sha256)), path);
     }
     return pipeline;
@@ -211,7 +224,9 @@ export class Pipeline implements AsyncDisposable {
     const isFlooded = this.#programs.some(({ stderr }) => stderr.split("\n").length > linesMax);
     outcome.unhealthy = this.#endedAlone + Math.max(0, broken - (options.brokenMax ?? 0)) + (isFlooded ? 1 : 0);
     const resent = this.resent();
-    if (options.resentLimitBytes !== null && (this.source.ftp !== undefined || this.target.ftp !== undefined)) {
+    const { source, target } = this;
+    const isCounted = [source.ftp, target.ftp, source.vehicle].some((counter) => counter !== undefined);
+    if (options.resentLimitBytes !== null && isCounted) {
       outcome.resentBytes = resent.allBytes;
       outcome.resentLimitBytes = options.resentLimitBytes;
     }
@@ -245,6 +260,12 @@ export class Pipeline implements AsyncDisposable {
     const ofTarget = this.target.ftp?.wire.transfers ?? [];
     count(this.source.ftp?.wire.transfers ?? [], /^RETR$/, "from the source");
     count(ofTarget, /^(STOR|APPE)$/, "to the target");
+    const { vehicle } = this.source;
+    if (vehicle !== undefined) {
+      const sizesBytes = Object.values(this.sizes).reduce((sum, bytes) => sum + bytes, 0);
+      const bytes = vehicle.stats.dataBytes - sizesBytes;
+      if (bytes > 0) byFile["from the card"] = bytes;
+    }
     const proofBytes = ofTarget.filter(({ verb }) => verb === "RETR").reduce((sum, { bytes }) => sum + bytes, 0);
     return { allBytes: Object.values(byFile).reduce((a, b) => a + b, 0), byFile, proofBytes };
   }
@@ -265,11 +286,13 @@ export class Pipeline implements AsyncDisposable {
   }
 }
 
-function makeFiles(dir: string, files: Record<string, number>, seed: number): void {
+function makeFiles(dir: string, files: Record<string, number>, seed: number, magic?: Uint8Array): void {
   const random = seededRandom(seed ^ 0x5f3759df);
   for (const [path, sizeBytes] of Object.entries(files)) {
     mkdirSync(join(dir, dirname(path)), { recursive: true });
-    writeFileSync(join(dir, path), seededBytes(sizeBytes, random() * 2 ** 32));
+    const bytes = seededBytes(sizeBytes, random() * 2 ** 32);
+    if (magic !== undefined) bytes.set(magic.subarray(0, sizeBytes));
+    writeFileSync(join(dir, path), bytes);
   }
 }
 

@@ -3,6 +3,9 @@ import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
+/** As it is run from source and compiled: what it takes of memory is what it takes in the field. */
+const V8_FLAGS = "--v8-flags=--max-semi-space-size=1,--max-lazy";
+
 /** One line of `--json`. */
 export interface ProgramEvent {
   event: string;
@@ -35,7 +38,8 @@ function environment(dir: string, extra: Record<string, string> = {}): Record<st
 }
 
 function command(args: string[], config: string, { wrapper = [], env }: Partial<ProgramOptions>): Deno.Command {
-  const words = [...wrapper, Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN, ...args, "--config", config];
+  const run = [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", V8_FLAGS, MAIN];
+  const words = [...wrapper, ...run, ...args, "--config", config];
   const dir = config.slice(0, config.lastIndexOf("/"));
   return new Deno.Command(words[0]!, {
     args: words.slice(1),

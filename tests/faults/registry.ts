@@ -7,8 +7,10 @@ import { DAMAGED_STORES } from "./scenarios/damage.ts";
 import { POWER_CUTS } from "./scenarios/power.ts";
 import { SOAK } from "./scenarios/soak.ts";
 import { REPLIES } from "./scenarios/replies.ts";
+import { FORMS } from "./scenarios/forms.ts";
 import { SERVERS } from "./scenarios/servers.ts";
 import { SILENCES } from "./scenarios/silence.ts";
+import { VEHICLES } from "./scenarios/vehicle.ts";
 import { INJECTIONS } from "./scenarios/inject.ts";
 import { DISKS } from "./scenarios/disk.ts";
 
@@ -22,6 +24,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SILENCES,
   ...REPLIES,
   ...SERVERS,
+  ...FORMS,
+  ...VEHICLES,
   ...INJECTIONS,
   ...DISKS,
 ];

@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 
 /** A log that the server has. */
 export interface StoredLog {
@@ -24,8 +24,13 @@ export type Misbehaviour =
   | "hang"
   /** Ends the connection as soon as the request has begun. */
   | "hang up"
-  /** Answers so without taking it: after the whole request, or as soon as it has begun. */
-  | { status: number; body?: string; headers?: Record<string, string>; early?: boolean };
+  /**
+   * Answers so without taking it: after the whole request, as soon as it has begun, or in its middle; `taken`: takes it,
+   * and answers so all the same.
+   */
+  | { status: number; body?: string; headers?: Record<string, string>; early?: boolean | "middle"; taken?: boolean }
+  /** The connection breaks when so many bytes of the request's body have come; nothing is taken. */
+  | { cutAtByte: number; how: "close" | "reset" };
 
 export interface FlightReviewOptions {
   /** Largest request, bytes. @default {300 MiB} */
@@ -38,6 +43,8 @@ export interface FlightReviewOptions {
   tls?: { key: string; cert: string };
   /** Another kind of form: takes files that are no logs. */
   takesAnything?: boolean;
+  /** Told of each log that is taken, before the answer. */
+  onTaken?: (log: StoredLog) => void;
 }
 
 const MAGIC = [0x55, 0x4c, 0x6f, 0x67, 0x01, 0x12, 0x35];
@@ -52,6 +59,15 @@ export class FlightReview {
   lastHeaders: IncomingMessage["headers"] = {};
   /** What to do with the next uploads, in their order. */
   readonly next: Misbehaviour[] = [];
+  /** Asked at each upload for which `next` has nothing. */
+  onUpload: ((lengthBytes: number) => Misbehaviour | undefined) | undefined;
+  /** What every request gets instead of the server, as a network does that wants a login first. */
+  portal: { status: number; body: string; headers?: Record<string, string> } | undefined;
+  /** Requests that the portal answered, and searches among them. */
+  portalAnswers = 0;
+  portalSearches = 0;
+  /** Searches that are answered with this status and nothing found. */
+  readonly searchStatuses: number[] = [];
   readonly #server: ReturnType<typeof createServer>;
   readonly #options: FlightReviewOptions;
 
@@ -84,10 +100,21 @@ export class FlightReview {
     request.on("error", () => {});
     response.on("error", () => {});
     const url = new URL(request.url ?? "/", "http://localhost");
+    if (this.portal !== undefined) {
+      const { status, body, headers } = this.portal;
+      this.portalAnswers++;
+      if (url.pathname === "/browse_data_retrieval") this.portalSearches++;
+      // It reads what is sent to it, as far as it comes.
+      request.resume();
+      response.writeHead(status, { "Content-Type": "text/html", ...headers, Connection: "close" }).end(body);
+      return;
+    }
     if (request.method === "POST" && (url.pathname === "/upload" || url.pathname === "/")) {
       this.#upload(request, response, url);
     } else if (request.method === "GET" && url.pathname === "/browse_data_retrieval") {
       this.searches++;
+      const status = this.searchStatuses.shift();
+      if (status !== undefined) return void response.writeHead(status).end("<html><title>Bad Gateway</title></html>");
       this.#search(url.searchParams.get("search[value]") ?? "", response);
     } else if (request.method === "GET" && (url.pathname === "/upload" || url.pathname === "/")) {
       response.end('<html><form method="post"><input type="file" name="filearg"></form></html>');
@@ -99,20 +126,37 @@ export class FlightReview {
   #upload(request: IncomingMessage, response: ServerResponse, url: URL): void {
     this.uploads++;
     this.lastHeaders = request.headers;
-    const act = this.next.shift();
     const length = Number(request.headers["content-length"] ?? "0");
+    const act = this.next.shift() ?? this.onUpload?.(length);
     const limit = Number(url.searchParams.get("expected_size") ?? this.#options.maxBytes ?? 300 * 1024 * 1024);
     // Tornado reads no further, and closes what it does not want to read.
     if (act === "hang up" || length > limit) return void request.socket.destroy();
-    if (typeof act === "object" && act.early === true) {
-      response.writeHead(act.status, { ...act.headers, Connection: "close" }).end(act.body ?? "");
-      return;
-    }
+    const answerWith = ({ status, headers, body }: Exclude<Misbehaviour, string | { how: string }>, more = {}) =>
+      void response.writeHead(status, { ...headers, ...more }).end(body ?? "");
+    const isAnswer = typeof act === "object" && "status" in act;
+    if (isAnswer && act.early === true) return answerWith(act, { Connection: "close" });
+    const breakAt = typeof act === "object" && "cutAtByte" in act
+      ? act.cutAtByte
+      : isAnswer && act.early === "middle"
+      ? length / 2
+      : Infinity;
     const chunks: Uint8Array[] = [];
-    request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
+    let came = 0;
+    let isBroken = false;
+    request.on("data", (chunk: Uint8Array) => {
+      came += chunk.length;
+      if (came < breakAt) return void chunks.push(chunk);
+      if (isBroken) return;
+      isBroken = true;
+      if (isAnswer) answerWith(act, { Connection: "close" });
+      else if (typeof act === "object" && act.how === "reset") (request.socket as Socket).resetAndDestroy();
+      else request.socket.destroy();
+    });
     request.on("end", () => {
-      if (typeof act === "object") return void response.writeHead(act.status, act.headers).end(act.body ?? "");
+      if (isBroken) return;
+      if (isAnswer && act.taken !== true) return answerWith(act);
       const answer = this.#take(concat(chunks), request.headers);
+      if (isAnswer) return answerWith(act);
       if (act === "lose answer") return void request.socket.destroy();
       if (act === "hang") return;
       response.writeHead(answer.status, answer.headers).end(answer.body);
@@ -153,6 +197,7 @@ export class FlightReview {
       isPublic: fields["type"] === "flightreport" && fields["public"] === "true",
     };
     this.logs.push(log);
+    this.#options.onTaken?.(log);
     const url = `/plot_app?log=${log.id}`;
     const redirects = this.#options.isOld === true ||
       (fields["redirect"] === undefined ? fields["source"] !== "QGroundControl" : fields["redirect"] === "true");

@@ -81,6 +81,8 @@ async function once(protocol: string, fault: Fault, n: number, { seed, signal }:
     files: FILES,
     source: { ftp: { kind: "pyftpdlib" } },
     target: { ftp: { kind: "pyftpdlib" } },
+    // The N-th call of each thread fails, and one file may meet many of them.
+    job: { attempts: 50 },
   });
   const log = join(pipeline.dir, "strace.log");
   const paths = await pathsOf(pipeline, fault.place);

@@ -1,6 +1,6 @@
 /** Kills of the program, of a driver, and of all at once, at random instants, again and again. */
 import { FTP_SERVER_KINDS, type FtpServerKind } from "../../support/ftp_servers.ts";
-import { mixedFiles, Pipeline, RESENT_ALL_BYTES } from "../pipeline.ts";
+import { filesFor, mixedFiles, Pipeline, RESENT_ALL_BYTES } from "../pipeline.ts";
 import { addOutcome, emptyOutcome, type Outcome, type RunOptions, type Scenario, seededRandom } from "../scenario.ts";
 
 type Victim = "host" | "driver" | "all";
@@ -15,6 +15,9 @@ const COUNTS: Record<Victim, { ci: number; full: number }> = {
 /** Kills before a new set of files and another server. */
 const ROUND_KILLS = 25;
 
+/** A vehicle is heard once a second, and asked nothing before: a kill that meets its files comes later. */
+const HEARD_MS = 1500;
+
 /** Slow enough that a kill meets files in the middle. */
 const LIMITS = { download: "12MiB/s", upload: "12MiB/s" };
 
@@ -22,7 +25,7 @@ function kills(victim: Victim, fault: string): Scenario {
   return {
     fault,
     name: `kill-${victim}`,
-    protocols: ["local->local", "local->ftp", "ftp->local", "ftp->ftp"],
+    protocols: ["local->local", "local->ftp", "ftp->local", "ftp->ftp", "local->post", "mavftp->local"],
     needs: FTP_SERVER_KINDS,
     async run(protocol, options) {
       const sum = emptyOutcome();
@@ -52,7 +55,7 @@ async function round(
     protocol,
     seed: Math.floor(random() * 2 ** 31),
     signal,
-    files: mixedFiles(random, counts),
+    files: filesFor(protocol, mixedFiles(random, counts)),
     source: { ftp: { kind } },
     target: { ftp: { kind } },
     job: { attempts: 50, limits: LIMITS },
@@ -62,7 +65,8 @@ async function round(
   while (!isOver()) {
     const program = pipeline.start();
     while (!isOver() && !program.hasEnded) {
-      const waitMs = victim === "driver" ? 500 + random() * 700 : 300 + random() * 1200;
+      const heardMs = pipeline.source.vehicle === undefined ? 0 : random() * HEARD_MS;
+      const waitMs = heardMs + (victim === "driver" ? 500 + random() * 700 : 300 + random() * 1200);
       await pipeline.until(isOver, waitMs);
       if (isOver() || program.hasEnded) break;
       if (victim === "driver") {
@@ -85,7 +89,7 @@ async function round(
     runs: killsCount,
     resentLimitBytes: killsCount * RESENT_ALL_BYTES,
     brokenMax: Infinity,
-    notes: protocol.includes("ftp") ? [kind] : [],
+    notes: protocol.split("->").includes("ftp") ? [kind] : [],
   });
 }
 

@@ -2,6 +2,7 @@
 import { FTP_SERVER_KINDS, type FtpServerKind } from "../../support/ftp_servers.ts";
 import type { WireHooks } from "../../support/ftp_wire.ts";
 import { Pipeline, RESENT_FILE_BYTES } from "../pipeline.ts";
+import { filesBelow } from "../verifier.ts";
 import { addOutcome, emptyOutcome, type Outcome, type RunOptions, type Scenario, seededRandom } from "../scenario.ts";
 
 const PROTOCOLS = ["local->ftp", "ftp->local", "ftp->ftp"] as const;
@@ -30,6 +31,8 @@ interface Harm {
   end?: "source" | "target";
   /** Files may be sent anew from their beginning: the server has refused the way to resume. */
   restarts?: boolean;
+  /** The source's files are removed when they have arrived. */
+  deletes?: boolean;
 }
 
 const SESSION_VERBS = ["USER", "PASS", "TYPE", "FEAT", "OPTS", "PWD", "CWD"];
@@ -135,16 +138,19 @@ async function run(
     source: { ftp: { kind, hooks: hooks(/^RETR$/) } },
     target: { ftp: { kind, hooks: hooks(/^STOR$/) } },
     // All commands are harmed in one run, and a file may meet many of them.
-    job: { attempts: 30 },
+    job: { attempts: 30, ...(harm.deletes ? { after: "delete" } : {}) },
   });
   pipeline.start();
   await pipeline.untilDelivered(400_000);
+  if (harm.deletes) await pipeline.until(() => filesBelow(pipeline.source.dir).length === 0, 200_000);
   tell(`${kind}, ${harm.words}: ${struck.join(", ")}`);
-  return await pipeline.finish({
+  const outcome = await pipeline.finish({
     runs: struck.length,
     resentLimitBytes: harm.restarts ? null : (struck.length + 2) * RESENT_FILE_BYTES,
     notes: [kind],
   });
+  if (harm.deletes) outcome.leftovers += filesBelow(pipeline.source.dir).length;
+  return outcome;
 }
 
 function row(name: string, fault: string, harms: Harm[]): Scenario {
@@ -174,6 +180,7 @@ function row(name: string, fault: string, harms: Harm[]): Scenario {
 
 /** Each costs the minute after which a reply is given up. */
 const LAST_REPLIES = [
+  { ...lose("lose", ["DELE"], "source"), deletes: true },
   lose("lose", ["RETR"], "source"),
   ...["STOR", "RNFR", "RNTO", "MKD"].map((verb) => lose("lose", [verb], "target")),
 ];
@@ -197,7 +204,10 @@ export const REPLIES: readonly Scenario[] = [
   row(
     "reply-cut",
     "the link cut instead of each reply once",
-    GROUPS.map((isOfGroup) => lose("cut", VERBS.filter(isOfGroup))),
+    [
+      ...GROUPS.map((isOfGroup) => lose("cut", VERBS.filter(isOfGroup))),
+      { ...lose("cut", ["DELE"], "source"), deletes: true },
+    ],
   ),
   row("reply-lost", "the last reply never comes, the connection stays", LAST_REPLIES),
   row("lie-4xx", "commands done and told as failed, 4xx", [lie("451 Local error in processing.")]),
