@@ -126,6 +126,11 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
     return await asked;
   }
 
+  /** There will be work soon: the plugin may start meanwhile. Touches no device. */
+  prepare(): void {
+    if (!this.#stopped && this.#closed === undefined && this.#capabilities === undefined) this.#connect();
+  }
+
   /** Ends the checker. Turns that are under way are their owners' business. */
   stop(): void {
     this.#stopped = true;

@@ -108,6 +108,18 @@ Deno.test("turn() gives as many turns as the device takes calls, and the next wh
   assert.equal(bed.device.count("capabilities"), 1);
 });
 
+Deno.test("prepare() starts the plugin once, and touches no device", async () => {
+  using bed = new GateBed("target");
+  bed.gate.prepare();
+  bed.gate.prepare();
+  await settle();
+  bed.gate.prepare();
+  await settle();
+  assert.deepEqual(bed.device.calls, ["capabilities "]);
+  (await bed.gate.turn("a", { signal: new AbortController().signal })).end();
+  assert.deepEqual(bed.device.calls, ["capabilities "]);
+});
+
 Deno.test("end() starts back-off anew for a link that breaks after it has carried something", async () => {
   using bed = new GateBed();
   const broken = new DriverError("unavailable", "Link is gone");

@@ -248,7 +248,11 @@ export class JobPipeline {
       log: this.#log,
       ...(job.finder.maxFirst === undefined ? {} : { maxFirst: job.finder.maxFirst }),
       onAbandoned: (device, fileId) => this.#options.spool.dropPartial(device, fileId),
-      onFound: (sourceId) => this.#downloader.fetchFrom(sourceId),
+      onFound: (sourceId) => {
+        this.#downloader.fetchFrom(sourceId);
+        // What was found will be sent: the targets' plugins start while it is fetched.
+        this.targetGates.forEach((gate) => gate.prepare());
+      },
     }, signal);
     this.#downloader.fetchFrom(result.sourceId);
     this.#remover?.removeFrom(result.sourceId);
