@@ -16,6 +16,7 @@ if (first === "__plugin") {
     console.error(`filesync: There is no built-in driver ${JSON.stringify(second ?? "")}`);
     Deno.exit(2);
   }
+  if (Deno.build.standalone) (await import("../lib/host/give_up.ts")).giveUpPermissions(second!);
   const driver = await load();
   await driver.main();
 } else {

@@ -6,6 +6,7 @@ import { BUILT_IN_ORIGIN, type Plugin, resolveCommand } from "./manifest.ts";
 import { denoFlags } from "./permissions.ts";
 import { SOURCE_ROOT } from "./builtin.ts";
 import { PluginDeath } from "./plugin_death.ts";
+import { dirname } from "node:path";
 
 /** The facts of one start. */
 export interface LaunchRequest {
@@ -41,12 +42,23 @@ export interface LaunchSeams {
 /** The hidden sub-command of the program that serves a built-in driver. */
 export const PLUGIN_COMMAND = "__plugin";
 
+/** The bundled program fetches nothing, and reads no configuration of Deno's that lies about. */
+export const BUNDLE_FLAGS: readonly string[] = [
+  "--unstable-net",
+  "--no-config",
+  "--no-lock",
+  "--no-npm",
+  "--no-remote",
+  "--cached-only",
+  "--node-modules-dir=none",
+];
+
 /** Heap that a built-in driver may grow to, MiB: far above what they use, far below what hurts a small board. */
 const HEAP_MIB = 256;
 
 const ENV_OF_ALL = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 const ENV_OF_DENO = ["DENO_DIR", "XDG_CACHE_HOME", "NO_COLOR"];
-/** What the self-extracting program needs to find itself unpacked. */
+/** What a program that is started again needs to find itself. */
 const ENV_OF_SELF = ["FILESYNC_SELF", "FILESYNC_CACHE_DIR", "CACHE_DIRECTORY", "XDG_CACHE_HOME"];
 
 /**
@@ -58,8 +70,10 @@ export function launchSpec(request: LaunchRequest, seams: LaunchSeams = {}): Lau
   const { plugin } = request;
   const isBuiltIn = plugin.origin === BUILT_IN_ORIGIN;
   const self = getEnv("FILESYNC_SELF");
-  const standalone = seams.standalone ?? (Deno.build.standalone || self !== undefined);
-  const execPath = seams.execPath ?? Deno.execPath();
+  // Where cli/build/package/header.sh has unpacked the program and the Deno that runs it.
+  const unpacked = getEnv("FILESYNC_UNPACKED");
+  const standalone = seams.standalone ?? (unpacked === undefined && (Deno.build.standalone || self !== undefined));
+  const execPath = unpacked === undefined ? seams.execPath ?? Deno.execPath() : `${unpacked}/filesync`;
   const names = [...ENV_OF_ALL, ...(plugin.permissions?.env ?? [])];
   const fixed: Record<string, string> = {};
   let argv: string[];
@@ -67,6 +81,8 @@ export function launchSpec(request: LaunchRequest, seams: LaunchSeams = {}): Lau
   if (isBuiltIn && standalone) {
     argv = [self ?? execPath, PLUGIN_COMMAND, plugin.name];
     names.push(...ENV_OF_SELF);
+  } else if (isBuiltIn && unpacked !== undefined) {
+    argv = [...denoRun(execPath, request, BUNDLE_FLAGS), `${unpacked}/app/plugins/${plugin.name}/main.js`];
   } else if (isBuiltIn) {
     const config = new URL("deno.json", SOURCE_ROOT).pathname;
     const main = new URL(`plugins/${plugin.name}/main.ts`, SOURCE_ROOT).pathname;
@@ -88,11 +104,13 @@ export function launchSpec(request: LaunchRequest, seams: LaunchSeams = {}): Lau
     const value = getEnv(name);
     if (value !== undefined) env[name] = value;
   }
+  // Our own cache goes with the version; what a plugin has fetched stays.
+  if (isDenoRun && !isBuiltIn && unpacked !== undefined) env["DENO_DIR"] = `${dirname(unpacked)}/deno`;
   const [command = "", ...args] = [...(seams.wrapper ?? parentDeathWrapper()), ...argv];
   return { command, args, env, cwd: request.stateDir };
 }
 
-function denoRun(deno: string, request: LaunchRequest, flags: string[]): string[] {
+function denoRun(deno: string, request: LaunchRequest, flags: readonly string[]): string[] {
   const { plugin, args, spoolDir, spoolRoot, stateDir } = request;
   const permissions = denoFlags(plugin.permissions ?? {}, { args, schema: plugin.args, spoolDir, spoolRoot, stateDir });
   return [

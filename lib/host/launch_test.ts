@@ -81,6 +81,21 @@ Deno.test("launchSpec() puts the wrapper before everything", () => {
   ]);
 });
 
+Deno.test("launchSpec() runs the bundle of an unpacked program, each driver with its own permissions", () => {
+  const env = new Map(Object.entries({ ...ENV, FILESYNC_SELF: "/opt/fs", FILESYNC_UNPACKED: "/cache/filesync/0123" }));
+  const seams = { env: (name: string) => env.get(name) };
+  const own = spec({ permissions: { read: ["{args.dir}"] } }, { dir: "/data" }, seams);
+  assert.equal(own.command, "/cache/filesync/0123/filesync");
+  assert.deepEqual(own.args.filter((arg) => arg.startsWith("--allow")), ["--allow-read=/data"]);
+  assert(own.args.includes("--no-config") && own.args.includes("--unstable-net"));
+  assert.equal(own.args.at(-1), "/cache/filesync/0123/app/plugins/local/main.js");
+  assert.equal(own.env["DENO_DIR"], "/deno");
+
+  const theirs = spec({ name: "cam", origin: "/p", command: ["/p/driver.ts"], permissions: {} }, {}, seams);
+  assert.equal(theirs.command, "/cache/filesync/0123/filesync");
+  assert.equal(theirs.env["DENO_DIR"], "/cache/filesync/deno");
+});
+
 Deno.test("launchSpec() runs a third-party program without a shell, its own files absolute", async () => {
   const dir = await Deno.makeTempDir();
   try {
