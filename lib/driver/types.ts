@@ -60,6 +60,8 @@ export interface Capabilities {
   remove?: boolean;
   /** The driver keeps to `maxBytesPerSecond` and `$/limit`. */
   rateLimit?: boolean;
+  /** `upload` may give `spoolFile` itself its final name, when `mayTake` says so. */
+  takesSpoolFile?: boolean;
   /** Precision of `modifiedMs` in this device's entries, milliseconds. */
   modifiedPrecisionMs?: number;
   /** Checksum algorithms that entries or receipts of this device may carry. */
@@ -129,6 +131,13 @@ export interface UploadParams {
   sha256: string;
   modifiedMs?: number;
   onExisting: OnExisting;
+  /**
+   * `spoolFile` is a second name of the spooled file, made for this call and writable, in the driver's own `spoolDir`:
+   * the driver may move it into the target instead of copying it, and set its mode and times. Its bytes stay as they are.
+   * Only for drivers with `takesSpoolFile`.
+   * @default {false}
+   */
+  mayTake?: boolean;
   /** What the last `$/progress` or error of this delivery carried as `resume`. */
   resume?: unknown;
   maxBytesPerSecond?: number;

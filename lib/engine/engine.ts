@@ -22,7 +22,7 @@ import { checkCircles } from "./circles.ts";
 import { type AdminRequest, forget, retry } from "./administer.ts";
 import { type ControlHandler, ControlServer } from "./control.ts";
 import type { DeviceGate } from "./device_gate.ts";
-import { Devices } from "./devices.ts";
+import { Devices, type OpenDevice } from "./devices.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
 import { exitStatus, type RunFacts } from "./exit_status.ts";
 import { JobPipeline } from "./pipeline.ts";
@@ -233,8 +233,8 @@ class Engine {
   async #pipeline(job: JobConfig, parts: PipelineParts): Promise<JobPipeline> {
     const { store, spool, devices, room } = parts;
     const source = await devices.open(job.source, "source");
-    const targets = new Map<string, DeviceGate>();
-    for (const target of job.targets) targets.set(target.name, (await devices.open(target.device, "target")).gate);
+    const targets = new Map<string, OpenDevice>();
+    for (const target of job.targets) targets.set(target.name, await devices.open(target.device, "target"));
     const pipeline = new JobPipeline({
       job,
       source,

@@ -20,7 +20,8 @@ import { formatWindows } from "./window.ts";
 export interface PipelineOptions {
   job: JobConfig;
   source: { gate: DeviceGate; row: number; reusesNames: boolean };
-  targets: Map<string, DeviceGate>;
+  /** By name; `row` names the device's folders. */
+  targets: Map<string, { gate: DeviceGate; row: number }>;
   store: Store;
   spool: Spool;
   events: EventBus;
@@ -72,7 +73,7 @@ export class JobPipeline {
     this.#log = logFor(job.name);
     this.#isWanted = compileRules(job.rules);
     this.sourceGate = source.gate;
-    this.targetGates = [...targets.values()];
+    this.targetGates = [...targets.values()].map(({ gate }) => gate);
     this.row = registerJob(store, job.name, job.targets.map((target) => target.name));
     const common = { job: this.row, store, spool, events, log: this.#log, movers: job.movers, attempts: job.attempts };
     const { downloadBytesPerSecond, uploadBytesPerSecond } = job.limits;
@@ -94,11 +95,12 @@ export class JobPipeline {
       this.#remover = new Remover(station);
     }
     this.#uploaders = this.row.targets.map((target) => {
-      const gate = targets.get(target.name)!;
+      const { gate, row } = targets.get(target.name)!;
       const station = new Uploader({
         ...common,
         target,
         device: gate,
+        deviceDir: row,
         path: job.path,
         onChange: job.onChange ?? (source.reusesNames ? "rename" : "replace"),
         onConflict: job.onConflict,
@@ -123,7 +125,7 @@ export class JobPipeline {
 
   /** Targets with their rows. */
   get targets(): { row: number; gate: DeviceGate }[] {
-    return this.row.targets.map((target) => ({ row: target.id, gate: this.#options.targets.get(target.name)! }));
+    return this.row.targets.map((target) => ({ row: target.id, gate: this.#options.targets.get(target.name)!.gate }));
   }
 
   /** Works until `signal` is aborted, inside its windows. */

@@ -81,8 +81,8 @@ async function rebuild(config: Config, storeId: string, log: Log): Promise<void>
   // Drivers' private folders are named by rows that are gone.
   rmSync(`${statePath}.devices`, { recursive: true, force: true });
   for (const file of files) {
-    // Only its row knew what it is the beginning of.
-    if (file.kind === "part") await removeFile(file.path);
+    // Only its row knew what it is the beginning of; a loan is a second name.
+    if (file.kind !== "spool") await removeFile(file.path);
   }
   keep(spool.dir, strays, log);
   const known = aside === undefined ? "" : `; the damaged one is now "${aside}"`;

@@ -2,7 +2,7 @@
 import { readFileSync, renameSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Log } from "../observe/mod.ts";
-import { readSpool, type Spool, type SpoolFile, statSpoolFile, syncDirectory } from "../spool/mod.ts";
+import { readSpool, removeFile, type Spool, type SpoolFile, statSpoolFile, syncDirectory } from "../spool/mod.ts";
 import {
   addResent,
   doubtSpooled,
@@ -96,7 +96,9 @@ async function reconcileFile(
   row: SpoolRow | undefined,
   { store, spool, sameBoot, found }: { store: Store; spool: Spool; sameBoot: boolean; found: Found },
 ): Promise<void> {
-  const isWanted = row?.state === "found" && row.deviceDir === file.device;
+  if (file.kind === "loan") return await withdraw(file, found);
+  // What another name shares may have been published: it is no partial, and nothing is cut off it.
+  const isWanted = row?.state === "found" && row.deviceDir === file.device && file.links === 1;
   if (file.kind === "spool" && row?.state === "spooled" && row.deviceDir === file.device) {
     spool.addUsed(file.sizeBytes);
     if (file.sizeBytes === row.sizeBytes) return;
@@ -141,6 +143,15 @@ async function reconcileFile(
     }
   }
   spool.addUsed(sizeBytes);
+}
+
+/** A target may not take any more what it was offered in the last life. */
+async function withdraw(file: SpoolFile, found: Found): Promise<void> {
+  try {
+    await removeFile(file.path);
+  } catch (error) {
+    stuck(found, file, error);
+  }
 }
 
 /** Whether a file of ours is there, as far as the disk lets us see. */

@@ -244,3 +244,29 @@ Deno.test("reconcile() lets the downloader end what it left: the whole file is p
   assert.equal(sha256(bed.target.files.get("a")!.bytes), sha256(someBytes(SIZE)));
   assert.deepEqual([bed.spool.usedBytes, bed.spoolBytes()], [0, 0]);
 });
+
+Deno.test("reconcile() withdraws what a target was offered, and leaves the spool file its name", async () => {
+  await using bed = await left("spooled", { spool: SIZE }, "same");
+  const id = bed.file("a")["id"] as number;
+  const loan = bed.spool.loanPath(7, id);
+  bed.spool.deviceDir(7);
+  Deno.linkSync(bed.spool.filePath(bed.deviceDir, id), loan);
+  await reconcile(bed.store, bed.spool, keptLog());
+  assert.throws(() => Deno.lstatSync(loan), Deno.errors.NotFound);
+  assert.deepEqual(lies(bed), [undefined, SIZE]);
+  assert.equal(bed.spool.usedBytes, SIZE);
+});
+
+Deno.test("reconcile() cuts nothing off a file that has another name", async () => {
+  for (const kind of ["part", "spool"] as const) {
+    await using bed = await left("found", { [kind]: SIZE }, "other");
+    const id = bed.file("a")["id"] as number;
+    const { spool, deviceDir } = bed;
+    const published = join(bed.dir, "published");
+    Deno.linkSync(kind === "part" ? spool.partialPath(deviceDir, id) : spool.filePath(deviceDir, id), published);
+    await reconcile(bed.store, spool, keptLog());
+    assert.deepEqual(Deno.readFileSync(published), someBytes(SIZE + 500).subarray(0, SIZE));
+    assert.deepEqual(lies(bed), [undefined, undefined]);
+    assert.equal(spool.usedBytes, 0);
+  }
+});

@@ -194,6 +194,7 @@ const FLAGS = [
   "recursiveList",
   "remove",
   "rateLimit",
+  "takesSpoolFile",
 ] as const;
 
 /** How many calls at once, between 1 and 64; `undefined` when it is no number. */

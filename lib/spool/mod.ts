@@ -5,5 +5,6 @@
  */
 export * from "./errors.ts";
 export * from "./hash.ts";
+export { Loan } from "./loan.ts";
 export * from "./publish.ts";
 export * from "./spool.ts";

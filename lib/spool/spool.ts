@@ -2,7 +2,8 @@
  * The spool: files between source and targets, on the Pi's own disk. Keeps a quota and a minimum of free space by
  * reserving before a download; names come from row ids, never from a device.
  *
- * `<dir>/<device>/<file>.part` is being fetched, `<dir>/<device>/<file>.spool` is whole and has a row that says so.
+ * `<dir>/<device>/<file>.part` is being fetched, `<dir>/<device>/<file>.spool` is whole and has a row that says so,
+ * `<dir>/<device>/<file>.loan` is a second name of such a file, which that device may take.
  */
 import {
   closeSync,
@@ -20,6 +21,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { SpoolError } from "./errors.ts";
+import { copyAside } from "./loan.ts";
 import { makeDirectory, removeFile, syncDirectoryNow } from "./publish.ts";
 
 /** Where the spool is, and how large it may become. */
@@ -64,6 +66,7 @@ export class Spool {
   #freeBytes = 0;
   #lookedMs = -Infinity;
   #onRoom: (() => void) | undefined;
+  readonly #unsharing = new Map<string, Promise<string>>();
 
   /**
    * Opens the spool, makes it where it does not exist.
@@ -136,6 +139,27 @@ export class Spool {
 
   filePath(device: number, fileId: number): string {
     return `${this.dir}/${device}/${fileId}.spool`;
+  }
+
+  /** @param device the target's */
+  loanPath(device: number, fileId: number): string {
+    return `${this.dir}/${device}/${fileId}.loan`;
+  }
+
+  /**
+   * Gives the spool a file of its own where a target shares the one that it has: there anybody may change its bytes. Who
+   * asks meanwhile gets the same answer.
+   * @returns SHA-256 of what the spool holds then
+   * @throws the system's error when it cannot be read or written; nothing has changed then
+   */
+  unshare(device: number, fileId: number): Promise<string> {
+    const path = this.filePath(device, fileId);
+    let running = this.#unsharing.get(path);
+    if (running === undefined) {
+      running = copyAside(path, this.partialPath(device, fileId)).finally(() => this.#unsharing.delete(path));
+      this.#unsharing.set(path, running);
+    }
+    return running;
   }
 
   /** Counts files that are already there, found when the spool was reconciled. */
@@ -296,6 +320,8 @@ export interface SpoolFileStat {
   sizeBytes: number;
   inode: number;
   ctimeMs: number;
+  /** Names of the file: more than one when a target has it, or may take it. */
+  links: number;
 }
 
 /** A partial that a download goes on with. */
@@ -366,7 +392,12 @@ export function statSpoolFile(path: string): SpoolFileStat | undefined {
     throw error;
   }
   if (!info.isFile) return undefined;
-  return { sizeBytes: info.size, inode: info.ino ?? 0, ctimeMs: info.ctime?.getTime() ?? 0 };
+  return {
+    sizeBytes: info.size,
+    inode: info.ino ?? 0,
+    ctimeMs: info.ctime?.getTime() ?? 0,
+    links: info.nlink ?? 1,
+  };
 }
 
 /** What the spool in `dir` holds of a file, whole or a part, for looking only; `undefined` when nothing. */
@@ -387,9 +418,11 @@ export function findSpooled(
 export interface SpoolFile {
   device: number;
   fileId: number;
-  kind: "part" | "spool";
+  kind: "part" | "spool" | "loan";
   path: string;
   sizeBytes: number;
+  /** Names of the file. */
+  links: number;
 }
 
 /**
@@ -415,7 +448,7 @@ function look(dir: string): { files: SpoolFile[]; strangers: string[] } {
     if (!folder.isDirectory() || !/^\d+$/.test(folder.name)) continue;
     for (const name of readdirSync(join(dir, folder.name))) {
       const path = join(dir, folder.name, name);
-      const match = /^(\d+)\.(part|spool)$/.exec(name);
+      const match = /^(\d+)\.(part|spool|loan)$/.exec(name);
       const stat = match === null ? undefined : statSpoolFile(path);
       if (match === null || stat === undefined) {
         strangers.push(path);
@@ -424,9 +457,10 @@ function look(dir: string): { files: SpoolFile[]; strangers: string[] } {
       files.push({
         device: Number(folder.name),
         fileId: Number(match[1]),
-        kind: match[2] as "part" | "spool",
+        kind: match[2] as SpoolFile["kind"],
         path,
         sizeBytes: stat.sizeBytes,
+        links: stat.links,
       });
     }
   }

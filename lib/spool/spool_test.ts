@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { SpoolError } from "./errors.ts";
 import { FileHasher, hashAndSync, hashFile } from "./hash.ts";
+import { Loan } from "./loan.ts";
 import { publishSpoolFile, removeFile, syncDirectory } from "./publish.ts";
 import { discardPartial, preparePartial, readSpool, Spool, statSpoolFile } from "./spool.ts";
 
@@ -221,5 +222,57 @@ Deno.test("publishSpoolFile() renames, and any number of them share the folder's
     await assert.rejects(syncDirectory(join(dir, "no")), "a failure is not remembered as a success");
     await removeFile(join(dir, "0.spool"));
     await removeFile(join(dir, "0.spool"));
+  });
+});
+
+Deno.test("Loan is a second name of a spool file until somebody takes it or it is taken back", async () => {
+  await inDir(async (dir) => {
+    const [path, loan] = [join(dir, "1.spool"), join(dir, "1.loan")];
+    Deno.writeTextFileSync(path, "whole");
+    // What a crash has left is no hindrance.
+    Deno.writeTextFileSync(loan, "old");
+    const first = Loan.offer(path, loan)!;
+    assert.equal(Deno.readTextFileSync(first.path), "whole");
+    assert.deepEqual([first.isTaken, first.stat.links, statSpoolFile(path)!.links], [false, 2, 2]);
+    await first.end();
+    assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["1.spool"]);
+    const second = Loan.offer(path, loan)!;
+    Deno.renameSync(loan, join(dir, "published"));
+    assert.ok(second.isTaken);
+    await second.end();
+    assert.equal(Deno.readTextFileSync(path), "whole");
+    assert.equal(Loan.offer(path, join(dir, "gone", "1.loan")), undefined, "where it cannot be linked it is copied");
+  });
+});
+
+Deno.test("Spool.unshare() leaves the other name its bytes and the spool a file of its own, with its holes", async () => {
+  await inDir(async (dir) => {
+    const spool = open(dir);
+    spool.deviceDir(1);
+    const path = spool.filePath(1, 7);
+    const bytes = new Uint8Array(5 * 2 ** 20 + 3);
+    bytes.fill(1, 0, 1000);
+    bytes.fill(2, 4 * 2 ** 20);
+    bytes.fill(0, 5 * 2 ** 20);
+    Deno.writeFileSync(path, bytes, { mode: 0o644 });
+    Deno.linkSync(path, join(dir, "published"));
+    const [first, second] = await Promise.all([spool.unshare(1, 7), spool.unshare(1, 7)]);
+    assert.equal(first, createHash("sha256").update(bytes).digest("hex"));
+    assert.equal(second, first);
+    Deno.writeTextFileSync(join(dir, "published"), "other");
+    assert.deepEqual(Deno.readFileSync(path), bytes);
+    const info = Deno.statSync(path);
+    assert.deepEqual([info.mode! & 0o777, info.nlink], [0o600, 1]);
+    assert.ok(info.blocks! * 512 < 3 * 2 ** 20, "holes stay holes");
+    assert.deepEqual([...Deno.readDirSync(join(spool.dir, "1"))].map(({ name }) => name), ["7.spool"]);
+  });
+});
+
+Deno.test("Spool.unshare() that fails changes nothing", async () => {
+  await inDir(async (dir) => {
+    const spool = open(dir);
+    spool.deviceDir(1);
+    await assert.rejects(spool.unshare(1, 7), Deno.errors.NotFound);
+    assert.deepEqual([...Deno.readDirSync(join(spool.dir, "1"))], []);
   });
 });

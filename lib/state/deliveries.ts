@@ -1,6 +1,7 @@
 /** The uploader's side of the store: one row per file and target. */
 import type { DriverError, Receipt } from "../driver/mod.ts";
 import { finishIfDelivered } from "./files.ts";
+import { OPEN_DELIVERY } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** A delivery that is to be made. */
@@ -106,6 +107,15 @@ export function markUploading(store: Store, id: number, askedPath: string): bool
       id,
     )
   ) > 0;
+}
+
+/** Whether no other target still needs the file of this delivery: its receipt ends the spool file. */
+export function isLastDelivery(store: Store, delivery: QueuedDelivery): boolean {
+  return store.get(
+    `SELECT 1 FROM delivery WHERE file_id = ? AND id <> ? AND ${OPEN_DELIVERY}`,
+    delivery.fileId,
+    delivery.id,
+  ) === undefined;
 }
 
 /** Keeps the driver's opaque resume state. */

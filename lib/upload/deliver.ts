@@ -11,8 +11,8 @@ import {
   type Turn,
   type UploadParams,
 } from "../driver/mod.ts";
-import type { EventBus } from "../observe/mod.ts";
-import { hashFile, type Spool, type SpoolFileStat, statSpoolFile } from "../spool/mod.ts";
+import type { EventBus, Log } from "../observe/mod.ts";
+import { hashFile, isNoSpace, type Loan, type Spool, type SpoolFileStat, statSpoolFile } from "../spool/mod.ts";
 import {
   markProven,
   markUploading,
@@ -24,6 +24,7 @@ import {
   saveResume,
   type Store,
 } from "../state/mod.ts";
+import type { Lender } from "./lender.ts";
 import { targetPath } from "./target_path.ts";
 
 /** What was true when an upload ended, also when it failed. */
@@ -48,6 +49,8 @@ export interface DeliverContext {
   limit: SharedLimit;
   host: string;
   events: EventBus;
+  log: Log;
+  lender: Lender;
   signal: AbortSignal;
   /** Filled in while the upload runs. */
   outcome: UploadOutcome;
@@ -89,7 +92,7 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   };
   if (delivery.modifiedMs !== undefined) params.modifiedMs = delivery.modifiedMs;
   if (delivery.resume !== undefined) params.resume = delivery.resume;
-  const before = await checkSpoolFile(store, delivery, params.spoolFile);
+  let before = await checkSpoolFile(store, delivery, params.spoolFile);
 
   if (delivery.started) {
     const names = { job: context.job.name, target: context.target.name };
@@ -97,14 +100,43 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
     const receipt = known ?? await askWhetherItLanded(delivery, turn, params, context);
     if (receipt !== null) return checkReceipt(receipt, delivery);
   }
+  // Of an upload that was interrupted, and nobody knows under which name.
+  if (before.links > 1) before = await unshare(delivery, context);
   if (!markUploading(store, delivery.id, path)) throw new DriverError("cancelled", "Delivery does not wait any more");
   await store.durable();
   outcome.started = true;
   outcome.isSent = true;
+  const loan = await context.lender.lend(delivery, turn);
+  if (loan === undefined) return await send(delivery, turn, params, before, context);
+  try {
+    return await send(delivery, turn, { ...params, spoolFile: loan.path, mayTake: true }, loan, context);
+  } catch (error) {
+    // What was published without a receipt is not to be changed together with what is published anew.
+    await keepOwnFile(delivery, loan, context);
+    throw error;
+  } finally {
+    await loan.end();
+  }
+}
+
+/** Uploads, and checks the receipt and what was read for it. */
+async function send(
+  delivery: QueuedDelivery,
+  turn: Turn,
+  params: UploadParams,
+  before: SpoolFileStat | Loan,
+  context: DeliverContext,
+): Promise<Receipt> {
+  const { store, spool, outcome, lender } = context;
   let receipt: Receipt;
   try {
     receipt = await upload(delivery, turn, params, context);
-    await checkUntouched(store, delivery, params.spoolFile, before);
+    if (!("isTaken" in before)) {
+      await checkUntouched(store, delivery, params.spoolFile, before);
+    } else if (!before.isTaken) {
+      lender.noteRefused();
+      await checkUntouched(store, delivery, spool.filePath(delivery.deviceDir, delivery.fileId), before.stat);
+    }
   } catch (error) {
     // Where nobody can be asked later, the driver's answer is all there is: only a lost one leaves it open.
     const failure = asDriverError(error);
@@ -113,6 +145,44 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
     throw error;
   }
   return checkReceipt(receipt, delivery);
+}
+
+/** Ends a loan that came to nothing. A stop does not wait for the copy: the next start asks for the file first. */
+async function keepOwnFile(delivery: QueuedDelivery, loan: Loan, context: DeliverContext): Promise<void> {
+  try {
+    await loan.end();
+    if (!context.signal.aborted) await unshareIfShared(delivery, context);
+  } catch (error) {
+    // It is tried again, and its bytes are compared, before it is sent again.
+    const words = error instanceof Error ? error.message : error;
+    context.log.warning(`Cannot give the spool a file of its own of "${delivery.path}": ${words}`);
+  }
+}
+
+/** A file that somebody else still needs does not share its bytes with a published one. */
+export async function unshareIfShared(delivery: QueuedDelivery, context: UnshareContext): Promise<void> {
+  const stat = statSpoolFile(context.spool.filePath(delivery.deviceDir, delivery.fileId));
+  if (stat !== undefined && stat.links > 1) await unshare(delivery, context);
+}
+
+/** What {@linkcode unshareIfShared} works on. */
+export interface UnshareContext {
+  store: Store;
+  spool: Spool;
+}
+
+async function unshare(delivery: QueuedDelivery, { store, spool }: UnshareContext): Promise<SpoolFileStat> {
+  let sha256: string;
+  try {
+    sha256 = await spool.unshare(delivery.deviceDir, delivery.fileId);
+  } catch (error) {
+    if (!isNoSpace(error)) throw error;
+    throw new DriverError("no_space", `No room for the spool's own copy of "${delivery.path}"`, { cause: error });
+  }
+  const stat = statSpoolFile(spool.filePath(delivery.deviceDir, delivery.fileId));
+  if (stat === undefined || sha256 !== delivery.sha256) throw damaged(delivery);
+  noteProven(store, delivery, stat);
+  return stat;
 }
 
 /** Which name to ask for, and what may happen to a file that already has it. */
@@ -217,13 +287,19 @@ async function checkSpoolFile(store: Store, delivery: QueuedDelivery, path: stri
   // Touched since it was hashed (a restored backup, a copied spool), or the machine started anew: only its content counts.
   const sha256 = await hashFile(path, stat.sizeBytes).then((hash) => hash.sha256, () => undefined);
   if (sha256 === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" cannot be read`);
-  if (sha256 !== delivery.sha256) {
-    throw new SpoolDamage(`Spool file of "${delivery.path}" is not what was fetched: changed, or lost in a power cut`);
-  }
-  markProven(store, delivery.fileId, sha256, stat);
+  if (sha256 !== delivery.sha256) throw damaged(delivery);
+  noteProven(store, delivery, stat);
+  return stat;
+}
+
+function damaged(delivery: QueuedDelivery): SpoolDamage {
+  return new SpoolDamage(`Spool file of "${delivery.path}" is not what was fetched: changed, or lost in a power cut`);
+}
+
+function noteProven(store: Store, delivery: QueuedDelivery, stat: SpoolFileStat): void {
+  markProven(store, delivery.fileId, delivery.sha256, stat);
   delivery.spoolInode = stat.inode;
   delivery.spoolCtimeMs = stat.ctimeMs;
-  return stat;
 }
 
 /** A driver reads the spool file. One that wrote to it has sent nobody knows what; one that is gone was sent before. */

@@ -23,13 +23,16 @@ import {
   StateError,
   type Store,
 } from "../state/mod.ts";
-import { deliver, type DeliverContext, SpoolDamage, type UploadOutcome } from "./deliver.ts";
+import { deliver, type DeliverContext, SpoolDamage, unshareIfShared, type UploadOutcome } from "./deliver.ts";
 import { repairIfRotten, repairSpool, settleFailure, type UploadFacts } from "./failure.ts";
+import { Lender } from "./lender.ts";
 
 export interface UploaderOptions {
   job: { id: number; name: string };
   target: { id: number; name: string };
   device: DeviceAccess;
+  /** The device's folder of the spool. */
+  deviceDir: number;
   store: Store;
   spool: Spool;
   /** Template of the name on the target. */
@@ -66,6 +69,7 @@ export class Uploader {
   readonly #claimed = new Set<number>();
   readonly #places: MoverPlaces;
   readonly #limit: SharedLimit;
+  readonly #lender: Lender;
   /** Files that were fetched again because their spool file was damaged, until they are delivered. */
   readonly #repaired = new Set<number>();
 
@@ -73,6 +77,7 @@ export class Uploader {
     this.#options = options;
     this.#places = new MoverPlaces(options.movers);
     this.#limit = new SharedLimit(options.bytesPerSecond);
+    this.#lender = new Lender(options);
   }
 
   /** Uploads under way. */
@@ -138,9 +143,9 @@ export class Uploader {
   }
 
   async #move(delivery: QueuedDelivery, turn: Turn, signal: AbortSignal): Promise<void> {
-    const { store, job, target, events, removeAfterMs, onReleased } = this.#options;
+    const { store, job, target, events, removeAfterMs } = this.#options;
     const outcome: UploadOutcome = { doneBytes: 0, started: delivery.started, isSent: false };
-    const context: DeliverContext = { ...this.#options, signal, outcome, limit: this.#limit };
+    const context: DeliverContext = { ...this.#options, signal, outcome, limit: this.#limit, lender: this.#lender };
     const leave = this.#places.take(delivery.sizeBytes);
     let receipt: Receipt;
     let isDone = false;
@@ -164,7 +169,7 @@ export class Uploader {
       leave();
     }
     if (isDone) await this.#release(delivery);
-    else onReleased();
+    else await this.#keep(delivery);
     events.emit({
       event: "delivered",
       job: job.name,
@@ -173,6 +178,19 @@ export class Uploader {
       sizeBytes: delivery.sizeBytes,
       receipt,
     });
+  }
+
+  /** Others still need the file. One that came up meanwhile must not have it changed under it in this target. */
+  async #keep(delivery: QueuedDelivery): Promise<void> {
+    const { log, onReleased } = this.#options;
+    try {
+      await unshareIfShared(delivery, this.#options);
+    } catch (error) {
+      // It is tried again, and its bytes are compared, before they are sent.
+      const words = error instanceof Error ? error.message : error;
+      log.warning(`Cannot give the spool a file of its own of "${delivery.path}": ${words}`);
+    }
+    onReleased();
   }
 
   /** Makes room in the spool. What is delivered stays so, whatever happens here. */

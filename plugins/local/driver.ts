@@ -23,6 +23,7 @@ import {
   type UploadParams,
 } from "../../lib/driver/mod.ts";
 import { SpoolWriter } from "../../lib/protocol/serve.ts";
+import { Adoption } from "./adopt.ts";
 import { findings } from "./check.ts";
 import { parseConfig } from "./config.ts";
 import { pump } from "./copy.ts";
@@ -31,7 +32,7 @@ import manifest from "./filesync-plugin.json" with { type: "json" };
 import { gather } from "./gather.ts";
 import { isAbsent } from "./os_errors.ts";
 import { Queues } from "./queues.ts";
-import { chooseName, claim, occupantOf, replace } from "./publish.ts";
+import { chooseName, claim, occupantOf, type Publication, removeLeftover, replace } from "./publish.ts";
 import { Root } from "./root.ts";
 import { entryFrom, walk } from "./walk.ts";
 
@@ -43,6 +44,7 @@ export class LocalDriver implements Driver {
   readonly #uploads = new Queues();
   /** Final names whose fsync failed. */
   readonly #unproven = new Set<string>();
+  readonly #adoption = new Adoption();
   #root: Root | undefined;
   #role: "source" | "target" = "source";
 
@@ -63,6 +65,7 @@ export class LocalDriver implements Driver {
         recursiveList: true,
         remove: true,
         rateLimit: true,
+        takesSpoolFile: true,
         modifiedPrecisionMs: 1,
         checksums: ["sha256"],
       },
@@ -187,29 +190,34 @@ export class LocalDriver implements Driver {
 
   async #publish(root: Root, params: UploadParams, call: Call): Promise<Receipt> {
     this.#directories.noteMade(makeParents(root, params.path));
-    const temporaryName = await temporaryPath(params.path, params.sha256);
-    const temporary = root.join(temporaryName);
+    const temporary = root.join(await temporaryPath(params.path, params.sha256));
     using spool = Deno.openSync(params.spoolFile);
     const looking = { call, unproven: this.#unproven };
-    let name = await chooseName(root, params, looking);
-    if (name.occupant !== "same") await gather(spool, temporary, params, call);
-    for (;;) {
-      if (name.occupant === "same") {
+    const name = await chooseName(root, params, looking);
+    const publication = { root, spool, temporary, name, params, looking };
+    const path = await this.#adoption.publish(publication) ?? await this.#gathered(publication);
+    await this.#syncNames(root, path);
+    this.#unproven.delete(path);
+    return receipt(path, params);
+  }
+
+  /** Publishes a copy of the spool file; returns its name. */
+  async #gathered({ root, spool, temporary, name, params, looking }: Publication): Promise<string> {
+    if (name.occupant !== "same") await gather(spool, temporary, params, looking.call);
+    for (let { path, occupant } = name;;) {
+      if (occupant === "same") {
         removeLeftover(temporary);
-        break;
+        return path;
       }
-      call.signal.throwIfAborted();
+      looking.call.signal.throwIfAborted();
       // What seems to be there already are the same bytes: writing them anew takes nothing from anybody.
-      if (params.onExisting === "replace" || name.occupant === "unproven") {
-        replace(root, temporary, name.path);
-        break;
+      if (params.onExisting === "replace" || occupant === "unproven") {
+        replace(root, temporary, path);
+        return path;
       }
-      if (claim(root, temporary, name.path)) break;
-      name = await chooseName(root, params, looking);
+      if (claim(root, temporary, path)) return path;
+      ({ path, occupant } = await chooseName(root, params, looking));
     }
-    await this.#syncNames(root, name.path);
-    this.#unproven.delete(name.path);
-    return receipt(name.path, params);
   }
 
   /** Makes a final name survive a loss of power, or has it written anew by the next upload. */
@@ -251,14 +259,6 @@ function isBehindLink(root: Root, path: string): boolean {
   } catch (error) {
     if (isAbsent(error)) return false;
     throw error;
-  }
-}
-
-function removeLeftover(temporary: string): void {
-  try {
-    Deno.removeSync(temporary);
-  } catch (error) {
-    if (!isAbsent(error)) throw error;
   }
 }
 

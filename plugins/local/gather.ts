@@ -61,7 +61,8 @@ async function fill(spool: Deno.FsFile, temporary: string, params: UploadParams,
 function openTemporary(path: string): Deno.FsFile {
   const left = leftover(path);
   if (left !== undefined) {
-    const isOurs = left.isFile && left.nlink === 1;
+    // An empty one may be of another mode: it was made to see what a file is like here.
+    const isOurs = left.isFile && left.nlink === 1 && left.size > 0;
     if (isOurs) {
       const file = Deno.openSync(path, { read: true, write: true });
       const opened = file.statSync();
@@ -110,7 +111,8 @@ async function compare(spool: Deno.FsFile, file: Deno.FsFile, hash: Hash, call: 
   }
 }
 
-function keepTime(file: Deno.FsFile, modifiedMs: number): void {
+/** Sets the time of a file, where the device can. */
+export function keepTime(file: Deno.FsFile, modifiedMs: number): void {
   const time = new Date(modifiedMs);
   if (Number.isNaN(time.getTime())) return;
   try {

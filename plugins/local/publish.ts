@@ -22,6 +22,19 @@ export interface Looking {
   unproven: Set<string>;
 }
 
+/** A spool file on its way to a name. */
+export interface Publication {
+  root: Root;
+  /** `params.spoolFile`, opened. */
+  spool: Deno.FsFile;
+  /** Where a copy is gathered. */
+  temporary: string;
+  /** What was chosen first. */
+  name: { path: string; occupant: Occupant };
+  params: UploadParams;
+  looking: Looking;
+}
+
 /** Looks at what has the name `path`: bytes are compared by their SHA-256. */
 export async function occupantOf(
   root: Root,
@@ -92,7 +105,17 @@ export function claim(root: Root, temporary: string, path: string, link = Deno.l
   return true;
 }
 
-function look(path: string): Deno.FileInfo | undefined {
+/** Removes what an interrupted upload has left. */
+export function removeLeftover(temporary: string): void {
+  try {
+    Deno.removeSync(temporary);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
+}
+
+/** What has this name, or `undefined` when nothing does. */
+export function look(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
   } catch (error) {

@@ -76,6 +76,12 @@ export const UPLOAD_CASES: readonly Case[] = [
     needs: (can) => can.rateLimit === true,
     run: keepsLimit,
   },
+  {
+    name: "upload() that may take the spool file publishes its bytes and leaves them alone",
+    roles: TARGET,
+    needs: (can) => can.takesSpoolFile === true,
+    run: takesSpoolFile,
+  },
   { name: "upload() runs as many calls at once as callsMax says", roles: TARGET, run: runsInParallel },
   {
     name: "confirm() tells what landed from what did not",
@@ -144,6 +150,22 @@ async function takesSizes(bench: Bench): Promise<void> {
   for (const size of [0, 1, 64 * KIB, 1024 * KIB + 7]) {
     await bench.upload(`size ${size}`, content(size, size));
     assertBytes(await bench.device.read(`size ${size}`), content(size, size), `${size} bytes`);
+  }
+}
+
+async function takesSpoolFile(bench: Bench): Promise<void> {
+  const sizes = [0, 3000, 1024 * KIB + 7];
+  for (const [index, size] of sizes.entries()) {
+    const bytes = content(size, size);
+    const params = await bench.uploadParams(`dir/size ${size}`, bytes, { mayTake: true });
+    // The host's own name of it.
+    const own = `${params.spoolFile}.own`;
+    await Deno.link(params.spoolFile, own);
+    await bench.client.upload(params);
+    assertBytes(await Deno.readFile(own), bytes, "the spool file");
+    assertBytes(await bench.device.read(`dir/size ${size}`), bytes, "the upload");
+    await assertNothingLeft(bench, sizes.slice(0, index + 1).map((size) => `dir/size ${size}`));
+    assert.notEqual(await bench.client.confirm(params), null, "it is found");
   }
 }
 

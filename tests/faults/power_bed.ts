@@ -177,10 +177,15 @@ export class PowerBed implements AsyncDisposable {
   build(cut: number, chance: Chance): PowerFault[] {
     rmSync(this.disk, { recursive: true, force: true });
     mkdirSync(this.disk);
-    for (const { path, bytes, mtimeMs } of this.recorded!.left(cut, chance)) {
+    const laid = new Map<number, string>();
+    for (const { path, file, bytes, mtimeMs } of this.recorded!.left(cut, chance)) {
       if (!path.startsWith(`${this.disk}/`) || path.endsWith("-shm")) continue;
       if (bytes === undefined) mkdirSync(path, { recursive: true });
-      else this.#lay(path, bytes, mtimeMs);
+      else if (laid.has(file!)) linkSync(laid.get(file!)!, path);
+      else {
+        this.#lay(path, bytes, mtimeMs);
+        laid.set(file!, path);
+      }
     }
     return faultsLeft(this.#place());
   }

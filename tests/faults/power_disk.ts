@@ -60,6 +60,8 @@ export interface InitialFile {
 /** A file as a cut leaves it, or a directory. */
 export interface LeftEntry {
   path: string;
+  /** Of a file: the same for all its names. */
+  file?: number;
   bytes?: Uint8Array;
   mtimeMs?: number;
 }
@@ -125,6 +127,7 @@ export class PowerDisk {
       }
     }
     const left: LeftEntry[] = [];
+    const contents = new Map<Node, Uint8Array>();
     const walk = (node: Node, path: string) => {
       for (const [name, child] of [...namesOf(node)].sort(([a], [b]) => a < b ? -1 : 1)) {
         const mtime = child.mtimeMs === undefined ? {} : { mtimeMs: child.mtimeMs };
@@ -133,7 +136,9 @@ export class PowerDisk {
           left.push({ path: below });
           walk(child, below);
         } else if (child.kind === "file") {
-          left.push({ path: below, bytes: contentOf(child, cut, survives, chance), ...mtime });
+          let bytes = contents.get(child);
+          if (bytes === undefined) contents.set(child, bytes = contentOf(child, cut, survives, chance));
+          left.push({ path: below, file: child.id, bytes, ...mtime });
         }
       }
     };

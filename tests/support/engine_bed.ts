@@ -90,12 +90,15 @@ export class Bed implements AsyncDisposable {
     });
     for (const target of this.job.targets) {
       const device = new FakeDevice();
+      const deviceDir = registerDevice(this.store, target.name, "target");
+      this.spool.deviceDir(deviceDir);
       this.targets.push(device);
       this.uploaders.push(
         new Uploader({
           ...common,
           target,
           device: access(target.name, device),
+          deviceDir,
           path: "{path}",
           movers: 4,
           attempts: 3,

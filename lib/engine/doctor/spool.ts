@@ -144,7 +144,9 @@ function unfit(dir: string, found: Filesystem | undefined): DoctorFinding[] {
 function room(config: Config, isThere: boolean, mountPoint: string): DoctorFinding[] {
   const { dir, quotaBytes, minFreeBytes } = config.spool;
   const free = freeBytes(nearestExisting(dir));
-  const used = isThere ? readSpool(dir).files.reduce((sum, file) => sum + file.sizeBytes, 0) : 0;
+  const used = isThere
+    ? readSpool(dir).files.reduce((sum, file) => sum + (file.kind === "loan" ? 0 : file.sizeBytes), 0)
+    : 0;
   const biggest = `See what fills the disk: sudo du -xh ${shellWord(mountPoint)} | sort -h | tail`;
   if (free < minFreeBytes) {
     return [problem(
