@@ -40,13 +40,19 @@ export class FlightGate {
     return this.#state;
   }
 
+  /** Looks at the clock too: after a pause of this process a request could come before the timer that knows of it. */
   get isOpen(): boolean {
-    return this.#state === "open";
+    return this.#state === "open" && this.silentMs <= SILENCE_MS;
+  }
+
+  /** Nobody knows whether the vehicle is armed. */
+  get isSilent(): boolean {
+    return this.#state === "silent" || this.silentMs > SILENCE_MS;
   }
 
   /** Milliseconds until the gate opens if the vehicle stays disarmed; 0 when it is open, `undefined` when not known. */
   get opensInMs(): number | undefined {
-    if (this.#state === "open") return 0;
+    if (this.isOpen) return 0;
     return this.#state === "settling" ? Math.max(0, this.#openAtMs - this.#options.clock.nowMs()) : undefined;
   }
 
@@ -59,6 +65,11 @@ export class FlightGate {
   hear({ isArmed, autopilot }: Heartbeat): void {
     const { clock } = this.#options;
     const nowMs = clock.nowMs();
+    if (this.silentMs > SILENCE_MS) {
+      // This process was paused: what waited to be read tells of the past, and the settling time begins anew.
+      this.#cancelSettle();
+      this.#set("silent");
+    }
     this.#heardMs = nowMs;
     if (this.#state === "silent") this.#watchSilence(SILENCE_MS);
     if (isArmed) {
@@ -69,7 +80,7 @@ export class FlightGate {
     this.#settleMs = this.#options.settleMs ?? (autopilot === AUTOPILOT.ARDUPILOT ? SETTLE_ARDUPILOT_MS : SETTLE_MS);
     if (this.#settleMs <= 0) return this.#set("open");
     this.#openAtMs = nowMs + this.#settleMs;
-    this.#cancelSettle = clock.after(this.#settleMs, () => this.#set("open"));
+    this.#cancelSettle = clock.after(this.#settleMs, () => this.#settled());
     this.#set("settling");
   }
 
@@ -88,6 +99,11 @@ export class FlightGate {
       this.#cancelSettle();
       this.#set("silent");
     });
+  }
+
+  #settled(): void {
+    // Heartbeats without a break: after a pause of this process the timer that knows of the silence may come later.
+    if (this.silentMs <= SILENCE_MS) this.#set("open");
   }
 
   #set(state: GateState): void {

@@ -26,6 +26,17 @@ function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** `MAV_COMP_ID_AUTOPILOT1`. */
+const COMPONENT_AUTOPILOT = 1;
+/** `MAV_TYPE` of what rides on a vehicle or watches it: ground station, onboard controller, gimbal, ADS-B, camera, … */
+const TYPES_OF_OTHERS = new Set([6, 18, 26, 27, 30, 31, 32, 33, 34, 36, 37, 38, 40, 41]);
+
+/** Whether a heartbeat is an autopilot's own: some cameras and gimbals claim to be a generic one that is never armed. */
+export function isAutopilot(componentId: number, { type, autopilot }: Heartbeat): boolean {
+  if (componentId === COMPONENT_AUTOPILOT) return true;
+  return autopilot !== AUTOPILOT.GENERIC && !TYPES_OF_OTHERS.has(type);
+}
+
 export function parseHeartbeat({ payload }: Frame): Heartbeat {
   return { type: payload[4]!, autopilot: payload[5]!, isArmed: (payload[6]! & MODE_ARMED) !== 0 };
 }

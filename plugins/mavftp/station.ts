@@ -16,6 +16,7 @@ import {
   encodeCommand,
   encodeHeartbeat,
   encodeParamRequest,
+  isAutopilot,
   parseAutopilotVersion,
   parseHeartbeat,
   parseIsLogging,
@@ -190,7 +191,7 @@ export class Station {
     if (this.#closed !== undefined) return this.#closed;
     const { gate } = this;
     const vehicle = this.#vehicle;
-    if (vehicle === undefined || gate.state === "silent") {
+    if (vehicle === undefined || gate.isSilent) {
       return new DriverError("unavailable", vehicle === undefined ? "No autopilot is heard" : "Autopilot fell silent", {
         hint: "Check power and cable, and that this link's MAVLink is switched on at the autopilot",
       });
@@ -341,14 +342,14 @@ export class Station {
     if (heartbeat.autopilot === AUTOPILOT.INVALID || frame.systemId === this.#options.ownSystemId) return;
     this.systems.add(frame.systemId);
     if (wanted !== undefined && frame.systemId !== wanted) return;
-    if (this.#vehicle === undefined) {
+    if (this.#vehicle === undefined && isAutopilot(frame.componentId, heartbeat)) {
       this.#vehicle = {
         systemId: frame.systemId,
         componentId: frame.componentId,
         autopilot: heartbeat.autopilot,
       };
     }
-    if (frame.systemId !== this.#vehicle.systemId) return;
+    if (frame.systemId !== this.#vehicle?.systemId) return;
     // A second autopilot of the same vehicle that is armed is reason enough.
     const nowMs = this.clock.nowMs();
     if (heartbeat.isArmed) this.#armedMs.set(frame.componentId, nowMs);
@@ -365,7 +366,11 @@ export class Station {
       if (state === "armed") this.#sayFarewell();
       this.channel.abort(error);
     }
-    if (state === "silent") this.#askedVersion = false;
+    if (state === "silent") {
+      this.#askedVersion = false;
+      // Nobody knows when the vehicle was armed, should it be so when it is heard again.
+      this.#farewell = undefined;
+    }
     for (const listener of [...this.#gateListeners]) listener(state);
     this.#options.onGate?.(state, this);
   }

@@ -25,6 +25,8 @@ export interface ServerTraits {
   silenceMinMs: number;
   /** A burst that took longer is the last one, milliseconds: it cannot be stopped, or leaves no room for heartbeats. */
   burstMsMax: number;
+  /** Most bytes of one burst that nothing stops: whether it may begin is seen from it; 0 where anything stops one. */
+  unstoppableBytes: number;
 }
 
 /** PX4: one session a link, bursts of 35 kB and what its buffer holds, which anything stops; reads are answered at once. */
@@ -40,6 +42,7 @@ const PX4: ServerTraits = {
   silenceMinMs: 25,
   // Slower links fill the buffer that heartbeats need as well.
   burstMsMax: 4000,
+  unstoppableBytes: 0,
 };
 
 /** ArduPilot: one worker with a queue of five requests, bursts of up to 2,000 packets that nothing stops. */
@@ -54,6 +57,8 @@ const ARDUPILOT: ServerTraits = {
   burstBytes: 0,
   silenceMinMs: 400,
   burstMsMax: 2000,
+  // 2,000 packets since 2025-11; older firmware sends 500 or 100, and does not say so.
+  unstoppableBytes: 478_000,
 };
 
 /** Anything else, MAVSDK's server among it: bursts to the end of the file, which share a file position with reads. */
@@ -68,6 +73,7 @@ const UNKNOWN: ServerTraits = {
   burstBytes: 0,
   silenceMinMs: 150,
   burstMsMax: Infinity,
+  unstoppableBytes: 0,
 };
 
 /** The ways of an autopilot by its `MAV_AUTOPILOT`. */

@@ -3,11 +3,13 @@
  * Promises that what has landed is in order and of this file, and that the session is ended on every way out.
  */
 import { DriverError } from "../../lib/driver/mod.ts";
+import { burstRate, PROBE_BYTES } from "./burst_probe.ts";
 import { isNak } from "./channel.ts";
 import { sleep } from "./clock.ts";
 import { fileCrc } from "./crc.ts";
 import { DATA_BYTES_MAX, dataU32, NAK, OPCODE } from "./ftp_codec.ts";
 import type { Chunk } from "./assembly.ts";
+import { Credit } from "./credit.ts";
 import { Reader } from "./reader.ts";
 import type { ReadCounters, ReadEnd } from "./reading.ts";
 import type { FtpSession, OpenFile } from "./session.ts";
@@ -63,12 +65,20 @@ export interface Experience {
   crcBytesPerMs: number;
   hasCrc: boolean;
   prefersReads: boolean;
+  /** How fast it sends a burst, where nothing stops one; `undefined` until it was measured. */
+  burstBytesPerMs: number | undefined;
   /** How its server is, once it was asked. */
   traits: ServerTraits | undefined;
 }
 
 export function newExperience(): Experience {
-  return { crcBytesPerMs: CRC_BYTES_PER_MS, hasCrc: true, prefersReads: false, traits: undefined };
+  return {
+    crcBytesPerMs: CRC_BYTES_PER_MS,
+    hasCrc: true,
+    prefersReads: false,
+    burstBytesPerMs: undefined,
+    traits: undefined,
+  };
 }
 
 export interface TransferOptions {
@@ -133,7 +143,7 @@ class Transfer {
   constructor(options: TransferOptions) {
     this.#options = options;
     this.#traits = traitsOf(options.station.vehicle!.autopilot);
-    this.#credit = new Credit(options, () => this.#reader?.poke());
+    this.#credit = new Credit({ ...options, clock: options.station.clock }, () => this.#reader?.poke());
   }
 
   async run(): Promise<TransferResult> {
@@ -204,6 +214,7 @@ class Transfer {
     const { channel } = station;
     const startBytes = landing.positionBytes;
     const isSlow = station.hasRadio || Math.min(rateMax, linkRate) < BURST_RATE_MIN;
+    const readsOnly = isSlow || experience.prefersReads || await this.#wouldBurstTooLong(open, startBytes);
     const pieces = this.#ahead.filter(({ at, bytes }) => at + bytes.length > startBytes && at < open.sizeBytes);
     const reader = new Reader({
       channel,
@@ -215,7 +226,7 @@ class Transfer {
       ahead: pieces,
       anchor: this.#anchor,
       chunkBytes: station.hasRadio ? RADIO_CHUNK_BYTES : DATA_BYTES_MAX,
-      readsOnly: isSlow || experience.prefersReads,
+      readsOnly,
       isOrdered: station.port.isOrdered,
       onBytes: (bytes) => this.#land(bytes),
       onAhead: (chunks) => void ahead.add(chunks),
@@ -241,9 +252,20 @@ class Transfer {
     } finally {
       signal.removeEventListener("abort", onAbort);
       offGate();
-      experience.prefersReads ||= reader.readsOnly && !isSlow;
+      experience.prefersReads ||= reader.readsOnly && !readsOnly;
       this.#takeFromReader();
     }
+  }
+
+  /** Whether a burst that nothing stops would go on for too long after the vehicle was armed. */
+  async #wouldBurstTooLong(open: OpenFile, startBytes: number): Promise<boolean> {
+    const { station: { channel }, experience, signal } = this.#options;
+    const { unstoppableBytes, burstMsMax } = this.#traits;
+    const { session, sizeBytes } = open;
+    const bytes = Math.min(unstoppableBytes, sizeBytes - startBytes);
+    if (bytes <= PROBE_BYTES) return false;
+    experience.burstBytesPerMs ??= await burstRate({ channel, session, sizeBytes, traits: this.#traits, signal });
+    return bytes > (experience.burstBytesPerMs ?? 0) * burstMsMax;
   }
 
   #failure: unknown;
@@ -422,61 +444,4 @@ function samplePlaces(sizeBytes: number, random: () => number): number[] {
 
 function hex(value: number): string {
   return value.toString(16).padStart(8, "0");
-}
-
-/** How many bytes may be asked for: what the limits allow, let in step by step. */
-class Credit {
-  readonly #options: TransferOptions;
-  readonly #onMore: () => void;
-  readonly #stepBytes: number;
-  readonly #abort = new AbortController();
-  #bytes: number;
-  #wake: () => void = () => {};
-  #nextMs: number;
-
-  constructor(options: TransferOptions, onMore: () => void) {
-    this.#options = options;
-    this.#onMore = onMore;
-    const rate = Math.min(options.rateMax ?? Infinity, options.linkRate ?? Infinity);
-    this.#stepBytes = Math.max(256, Math.min(16 * 1024, rate / 8));
-    this.#bytes = this.#stepBytes;
-    this.#nextMs = options.station.clock.nowMs();
-    this.#run().catch(() => {
-      // Cancelled: the transfer hears of it itself.
-    });
-  }
-
-  get isAvailable(): boolean {
-    return this.#bytes > 0;
-  }
-
-  take(bytes: number): void {
-    this.#bytes -= bytes;
-    if (this.#bytes < this.#stepBytes) this.#wake();
-  }
-
-  stop(): void {
-    this.#abort.abort();
-    this.#wake();
-  }
-
-  async #run(): Promise<void> {
-    const { throttle, linkRate, station: { clock } } = this.#options;
-    const { signal } = this.#abort;
-    while (!signal.aborted) {
-      while (this.#bytes >= this.#stepBytes && !signal.aborted) {
-        await new Promise<void>((resolve) => this.#wake = resolve);
-      }
-      if (signal.aborted) return;
-      await throttle(this.#stepBytes);
-      if (linkRate !== undefined) {
-        const nowMs = clock.nowMs();
-        this.#nextMs = Math.max(this.#nextMs, nowMs) + this.#stepBytes * 1000 / linkRate;
-        if (this.#nextMs - nowMs > 1) await sleep(clock, this.#nextMs - nowMs, signal);
-      }
-      const wasAvailable = this.isAvailable;
-      this.#bytes += this.#stepBytes;
-      if (!wasAvailable && this.isAvailable) this.#onMore();
-    }
-  }
 }

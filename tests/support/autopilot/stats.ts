@@ -14,6 +14,18 @@ export interface SeenRequest {
   path: string;
 }
 
+/** A packet other than a heartbeat that reached a vehicle which was armed, or had not said whether it is. */
+export interface Intrusion {
+  atMs: number;
+  /** The message, or the file transfer request. */
+  what: string;
+  isArmed: boolean;
+  /** Heartbeats that said "armed" since it was armed. */
+  armedHeartbeats: number;
+  /** Whether it has said anything in the last 3 s. */
+  isKnown: boolean;
+}
+
 export interface SimulatorEvent {
   atMs: number;
   /** `armed`, `disarmed`, `reboot`, `booted`, `idle-close`, `queue-full`, `blocked-close`, `tx-full`, `shell`, … */
@@ -38,6 +50,10 @@ export class Stats {
   lastDataMs: number | undefined;
   /** Time of the first heartbeat that said "armed", of the last arming. */
   armedHeartbeatMs: number | undefined;
+  /** Heartbeats that said "armed", since the last arming. */
+  armedHeartbeats = 0;
+  /** What was asked of a vehicle that must be left alone: see {@linkcode Intrusion}. */
+  readonly intrusions: Intrusion[] = [];
   /** Heartbeats heard from each node, `system/component`. */
   readonly heartbeats: Record<string, number> = {};
   /** Frames that the vehicle refused: `wrong key`, `replayed`, `unsigned`, `stale`. */

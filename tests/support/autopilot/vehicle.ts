@@ -42,6 +42,9 @@ const FTP_FRAME_BYTES = 266;
 const SIGNATURE_BYTES = 13;
 /** ArduPilot holds back at this much free buffer of the radio, per cent. */
 const RADIO_FULL = 33;
+/** So long after a heartbeat a client may believe it; a packet may be under way for the rest. */
+const KNOWN_MS = 3500;
+const INTRUSIONS_MAX = 10_000;
 /** MAV_CMD and MAV_RESULT. */
 const COMMAND = { requestMessage: 512, requestCapabilities: 520, armDisarm: 400 };
 const RESULT = { accepted: 0, unsupported: 3 };
@@ -60,6 +63,8 @@ export class Vehicle implements FtpHost, LogHost {
   #isUp = true;
   #bootMs = 0;
   #radioTxbuf = 100;
+  /** When it last said whether it is armed. */
+  #heartbeatMs = -Infinity;
   #periodic: Due[] = [];
   #whenSent: { dataBytes: number; act: () => void }[] = [];
   readonly #voice: Voice;
@@ -124,6 +129,7 @@ export class Vehicle implements FtpHost, LogHost {
     if (this.#isArmed) return;
     this.#isArmed = true;
     this.stats.armedHeartbeatMs = undefined;
+    this.stats.armedHeartbeats = 0;
     this.event("armed");
     if (this.options.heartbeatOnArm ?? false) this.#heartbeat();
   }
@@ -186,6 +192,7 @@ export class Vehicle implements FtpHost, LogHost {
       return;
     }
     const from = { systemId, componentId };
+    this.#observe(frame);
     const isMine = (at: number) => {
       const [system, component] = [payload[at]!, payload[at + 1]!];
       return (system === 0 || system === this.systemId) && (component === 0 || component === this.componentId);
@@ -213,6 +220,19 @@ export class Vehicle implements FtpHost, LogHost {
       case MESSAGES.LOG_ERASE.id:
         if (isMine(0)) this.#log(frame);
     }
+  }
+
+  /** What must not be asked now, whoever it is for. */
+  #observe({ messageId, payload }: Frame): void {
+    if (messageId === MESSAGES.HEARTBEAT.id || messageId === MESSAGES.RADIO_STATUS.id) return;
+    const { nowMs } = this.scheduler;
+    const isKnown = nowMs - this.#heartbeatMs <= KNOWN_MS;
+    if (!this.#isArmed && isKnown) return;
+    const isFtp = messageId === MESSAGES.FILE_TRANSFER_PROTOCOL.id;
+    const what = isFtp ? opcodeName(payload[6]!) : `message ${messageId}`;
+    const { intrusions, armedHeartbeats } = this.stats;
+    if (intrusions.length >= INTRUSIONS_MAX) return;
+    intrusions.push({ atMs: nowMs, what: String(what), isArmed: this.#isArmed, armedHeartbeats, isKnown });
   }
 
   #log(frame: Frame): void {
@@ -322,7 +342,11 @@ export class Vehicle implements FtpHost, LogHost {
   #heartbeat(): void {
     if (this.options.heartbeats === false) return;
     const isSent = this.say(messages.heartbeat(this.traits.autopilot, this.#isArmed));
-    if (isSent && this.#isArmed) this.stats.armedHeartbeatMs ??= this.scheduler.nowMs;
+    if (!isSent) return;
+    this.#heartbeatMs = this.scheduler.nowMs;
+    if (!this.#isArmed) return;
+    this.stats.armedHeartbeatMs ??= this.#heartbeatMs;
+    this.stats.armedHeartbeats++;
   }
 
   #startTraffic(): void {
