@@ -9,12 +9,12 @@ import type { Flags as SchemaFlags } from "./commands/config_schema.ts";
 import type { Flags as ShowFlags } from "./commands/config_show.ts";
 import type { Flags as DoctorFlags } from "./commands/doctor.ts";
 import type { Flags as LsFlags } from "./commands/ls.ts";
-import type { Flags as PluginsFlags } from "./commands/plugins_list.ts";
 import type { Flags as StatusFlags } from "./commands/status.ts";
 import type { Flags as SyncFlags } from "./commands/sync.ts";
 import type { Flags as VersionFlags } from "./commands/version.ts";
 import { config, docs, flag, json, lazy, text, value } from "./route_parts.ts";
 import { forget, manifest, retry, why } from "./routes_admin.ts";
+import { plugins } from "./routes_plugins.ts";
 
 const sync = buildCommand<SyncFlags, [], Context>({
   loader: lazy(() => import("./commands/sync.ts")),
@@ -123,18 +123,6 @@ const version = buildCommand<VersionFlags, [], Context>({
   ]),
 });
 
-const pluginsList = buildCommand<PluginsFlags, [], Context>({
-  loader: lazy(() => import("./commands/plugins_list.ts")),
-  parameters: { flags: { config, json }, aliases: { c: "config" } },
-  docs: docs(
-    "List drivers",
-    `Lists the drivers that can be named in a configuration: built-in ones, and plugins from plugins.dirs of the
-configuration, $FILESYNC_PLUGIN_PATH, $XDG_DATA_HOME/filesync/plugins and /usr/local/lib/filesync/plugins. Works
-without a configuration. A plugin that cannot be used is shown with the reason.`,
-    [["plugins list", "for people"], ["plugins list --json", "with the schema of each driver's arguments"]],
-  ),
-});
-
 const configCheck = buildCommand<CheckFlags, [], Context>({
   loader: lazy(() => import("./commands/config_check.ts")),
   parameters: { flags: { config, json }, aliases: { c: "config" } },
@@ -192,7 +180,7 @@ export const routes = buildRouteMap<string, Context>({
     manifest,
     doctor,
     ls,
-    plugins: buildRouteMap({ routes: { list: pluginsList }, docs: { brief: "Drivers and plugins" } }),
+    plugins,
     config: buildRouteMap({
       routes: { check: configCheck, schema: configSchema, show: configShow, convert: configConvert },
       docs: { brief: "Check, explain and convert the configuration" },

@@ -31,6 +31,8 @@ const ARROWS: Record<string, readonly string[]> = {
   "lib/spool": ["lib/driver", "type lib/observe"],
   "lib/state": ["lib/driver", "type lib/observe"],
   "lib/host": ["lib/protocol", "lib/driver", "type lib/observe"],
+  // The suite is a part of the program, for "plugins test": a host that tries one driver, without an engine.
+  "lib/conformance": ["lib/host", "lib/protocol", "lib/driver"],
   "lib/protocol": ["lib/driver"],
   "lib/driver": [],
   "lib/config": ["type lib/driver"],

@@ -15,8 +15,8 @@ import {
   type Receipt,
   type Role,
   type UploadParams,
-} from "../../lib/driver/mod.ts";
-import { discoverPlugins, HostedDevice, type Plugin } from "../../lib/host/mod.ts";
+} from "../driver/mod.ts";
+import { discoverPlugins, HostedDevice, type Plugin } from "../host/mod.ts";
 import type { Fixture, TestDevice } from "./fixture.ts";
 
 /** A time that every device can keep: a whole minute, in the past, the same in summer and winter. */
@@ -116,7 +116,7 @@ export async function withBench(fixture: Fixture, role: Role, work: (bench: Benc
   }
 }
 
-/** Starts the driver with `args`, whatever they lead to. */
+/** Starts the driver with `args`, whatever they lead to. What it said goes with what a failure says. */
 export async function withProcess(
   fixture: Fixture,
   role: Role,
@@ -146,23 +146,8 @@ export async function withProcess(
   }
 }
 
-/** The third-party plugin in `folder`, as the program would find it. */
-export function pluginIn(folder: string): Plugin {
-  // A clone that was made under umask 002 is refused otherwise, as it should be.
-  for (const name of ["", ...[...Deno.readDirSync(folder)].map((item) => item.name)]) {
-    const path = `${folder}/${name}`;
-    Deno.chmodSync(path, (Deno.statSync(path).mode ?? 0o755) & 0o7755);
-  }
-  const found = discoverPlugins({ configDirs: [folder], builtIn: [], env: () => undefined, systemDir: "/none" });
-  const [plugin] = found.all();
-  assert.ok(
-    plugin !== undefined && plugin.problem === undefined,
-    `No usable plugin in "${folder}": ${plugin?.problem}`,
-  );
-  return plugin;
-}
-
-function pluginOf(fixture: Fixture): Plugin {
+/** The plugin that a fixture names. */
+export function pluginOf(fixture: Fixture): Plugin {
   if (typeof fixture.plugin !== "string") return fixture.plugin;
   const plugin = discoverPlugins().get(fixture.plugin);
   assert.ok(plugin, `No plugin "${fixture.plugin}"`);

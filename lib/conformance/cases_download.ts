@@ -1,6 +1,6 @@
 /** Cases about `download`: the spool file holds a true prefix at every instant, and never two versions in one. */
 import assert from "node:assert/strict";
-import { fingerprintOf } from "../../lib/driver/mod.ts";
+import { fingerprintOf } from "../driver/mod.ts";
 import { assertBytes, assertPrefix, type Bench, cancelAt, content, fails, KIB, MODIFIED_MS } from "./bench.ts";
 import { type Case, SOURCE } from "./case.ts";
 import { ODD_NAMES } from "./fixture.ts";

@@ -1,6 +1,6 @@
 /** Cases about `list` and `stat`. */
 import assert from "node:assert/strict";
-import { type Entry, sameFingerprint } from "../../lib/driver/mod.ts";
+import { type Entry, sameFingerprint } from "../driver/mod.ts";
 import { assertBytes, type Bench, content, fails, MODIFIED_MS } from "./bench.ts";
 import { BOTH, type Case } from "./case.ts";
 import { ODD_NAMES } from "./fixture.ts";

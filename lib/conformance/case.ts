@@ -1,5 +1,5 @@
 /** The shape of a case. */
-import type { Capabilities, Role } from "../../lib/driver/mod.ts";
+import type { Capabilities, Role } from "../driver/mod.ts";
 import type { Bench } from "./bench.ts";
 import type { Fixture } from "./fixture.ts";
 

@@ -7,7 +7,7 @@ import {
   type OnExisting,
   type Progress,
   sameFingerprint,
-} from "../../lib/driver/mod.ts";
+} from "../driver/mod.ts";
 import { assertBytes, type Bench, cancelAt, content, fails, KIB, MODIFIED_MS } from "./bench.ts";
 import { type Case, TARGET } from "./case.ts";
 import { type Fixture, ODD_NAMES } from "./fixture.ts";

@@ -1,6 +1,6 @@
 /** Cases about `remove`, `check`, cancelling and absence. */
 import assert from "node:assert/strict";
-import { fingerprintOf } from "../../lib/driver/mod.ts";
+import { fingerprintOf } from "../driver/mod.ts";
 import { assertBytes, type Bench, cancelAt, content, fails, KIB, MODIFIED_MS } from "./bench.ts";
 import { BOTH, type Case, SOURCE, TARGET } from "./case.ts";
 import type { Fixture } from "./fixture.ts";

@@ -1,6 +1,6 @@
 /** What a driver's test brings to the conformance suite. */
-import type { Role } from "../../lib/driver/mod.ts";
-import type { Plugin } from "../../lib/host/mod.ts";
+import type { Role } from "../driver/mod.ts";
+import type { Plugin } from "../host/mod.ts";
 
 /** A way to the real device that does not lead through the driver. Paths are those of the contract. */
 export interface Backdoor {

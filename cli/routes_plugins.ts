@@ -1,0 +1,79 @@
+/** The commands about drivers and plugins. */
+import { buildCommand, buildRouteMap } from "@stricli/core";
+import type { Flags as TestFlags } from "./commands/plugins_conformance.ts";
+import type { Flags as InfoFlags } from "./commands/plugins_info.ts";
+import type { Flags as ListFlags } from "./commands/plugins_list.ts";
+import type { Context } from "./context.ts";
+import { config, docs, json, lazy, text, value } from "./route_parts.ts";
+
+const aliases = { c: "config" } as const;
+
+function named(brief: string, placeholder: string) {
+  return { kind: "tuple", parameters: [{ brief, parse: text, placeholder }] } as const;
+}
+
+const list = buildCommand<ListFlags, [], Context>({
+  loader: lazy(() => import("./commands/plugins_list.ts")),
+  parameters: { flags: { config, json }, aliases },
+  docs: docs(
+    "List drivers",
+    `Lists the drivers that can be named in a configuration: built-in ones, and plugins from plugins.dirs of the
+configuration, $FILESYNC_PLUGIN_PATH, $XDG_DATA_HOME/filesync/plugins and /usr/local/lib/filesync/plugins. Works
+without a configuration. A plugin that cannot be used is shown with the reason.`,
+    [["plugins list", "for people"], ["plugins list --json", "with the schema of each driver's arguments"]],
+  ),
+});
+
+const info = buildCommand<InfoFlags, [name: string], Context>({
+  loader: lazy(() => import("./commands/plugins_info.ts")),
+  parameters: {
+    flags: { config, args: value("Ask the driver with the arguments in FILE, a JSON object", "FILE"), json },
+    aliases,
+    positional: named("Name of a driver, or its folder", "NAME"),
+  },
+  docs: docs(
+    "Tell all about a driver",
+    `Shows what a driver is for, where it lies, what it may do, its arguments, and what it is able to do in each role.
+Only the driver itself knows the last: it is started and asked, which touches no device, and needs the arguments that
+it cannot do without. Exit code 8 when the driver cannot be used.`,
+    [
+      ["plugins info ftp", "its arguments and permissions"],
+      ["plugins info ftp --args nas.json", "also what it is able to do"],
+      ["plugins info ./camera --json", "a driver in a folder, for programs"],
+    ],
+  ),
+});
+
+const test = buildCommand<TestFlags, [name: string], Context>({
+  loader: lazy(() => import("./commands/plugins_conformance.ts")),
+  parameters: {
+    flags: {
+      config,
+      args: value("Test as FILE says, instead of filesync-test.json in the driver's folder", "FILE"),
+      only: value("Only cases whose name holds PATTERN, a regular expression", "PATTERN"),
+      json,
+    },
+    aliases,
+    positional: named("Name of a driver, or its folder", "NAME|DIR"),
+  },
+  docs: docs(
+    "Test a driver against the contract",
+    `Runs the cases that the built-in drivers pass against a driver: what it answers, and what is left when a call is
+cancelled, when the process is killed in the middle, when FileSync is gone. Each case runs on a device of its own, an
+empty directory of this machine, that the driver reaches as filesync-test.json in its folder says. Without a directory
+in it only cases that touch no device run.
+
+Exit codes: 0 passed, 8 failed, 2 wrong usage.`,
+    [
+      ["plugins test ./camera", "the driver in a folder"],
+      ["plugins test ./camera --only download", "while mending one thing"],
+      ["plugins test camera --json", "an object for each case, and a summary"],
+    ],
+  ),
+});
+
+/** `filesync plugins`. */
+export const plugins = buildRouteMap<string, Context>({
+  routes: { list, info, test },
+  docs: { brief: "Drivers and plugins" },
+});

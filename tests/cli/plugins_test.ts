@@ -1,0 +1,91 @@
+/** `filesync plugins`: what a writer of drivers works with. */
+import assert from "node:assert/strict";
+import { testNeeding } from "../support/needs.ts";
+import { filesync, inTempDir, jsonLines } from "./support.ts";
+
+const FOLDER = new URL("../../plugins/examples/folder/", import.meta.url);
+
+/** A copy of the example that nobody else can write to, as a stranger would make it. */
+async function copyOfFolder(dir: string, change: (source: string) => string = (source) => source): Promise<void> {
+  await Deno.mkdir(dir, { recursive: true, mode: 0o755 });
+  for (const name of ["filesync-plugin.json", "filesync-test.json"]) {
+    await Deno.writeTextFile(`${dir}/${name}`, await Deno.readTextFile(new URL(name, FOLDER)), { mode: 0o644 });
+  }
+  const source = change(await Deno.readTextFile(new URL("folder.py", FOLDER)));
+  await Deno.writeTextFile(`${dir}/folder.py`, source, { mode: 0o755 });
+}
+
+Deno.test("filesync plugins info tells a driver's arguments, and honestly that it must be asked for more", async () => {
+  await inTempDir(async (dir) => {
+    const plain = await filesync(dir, ["plugins", "info", "local"]);
+    assert.equal(plain.code, 0, plain.stderr);
+    assert.match(plain.stdout, /^local \S+: A directory/);
+    assert.match(
+      plain.stdout,
+      /^ {2}as source +not known: .*needs "dir": --args FILE names a file with \{"dir": …\}$/m,
+    );
+    assert.match(plain.stdout, /^dir +path +\(required\) +The directory/m);
+    await Deno.writeTextFile(`${dir}/args.json`, '{ "dir": "./in" }');
+    const asked = await filesync(dir, ["plugins", "info", "local", "--args", "args.json", "--json"]);
+    const [told] = jsonLines(asked.stdout) as { capabilities: { source: { remove: boolean } }; roles: string[] }[];
+    assert.deepEqual(told?.roles, ["source", "target"]);
+    assert.equal(told?.capabilities.source.remove, true, asked.stdout);
+  });
+});
+
+Deno.test("filesync plugins info of an unknown name tells the nearest, of a broken driver its problem", async () => {
+  await inTempDir(async (dir) => {
+    const unknown = await filesync(dir, ["plugins", "info", "locl"]);
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /^filesync: There is no driver "locl"; did you mean "local"\?/);
+    await Deno.mkdir(`${dir}/broken`);
+    await Deno.writeTextFile(`${dir}/broken/filesync-plugin.json`, "{");
+    for (const command of ["info", "test"]) {
+      const broken = await filesync(dir, ["plugins", command, "./broken"]);
+      assert.equal(broken.code, 8, broken.stderr);
+      assert.match(broken.stdout + broken.stderr, /Cannot read ".*filesync-plugin\.json"/);
+    }
+    assert.equal((await filesync(dir, ["plugins", "test", "./nowhere"])).code, 2);
+  });
+});
+
+testNeeding(
+  "python3",
+  "filesync plugins test reports cases, ends with 8 for a broken driver and 0 for a good one",
+  async () => {
+    await inTempDir(async (dir) => {
+      await copyOfFolder(`${dir}/good`);
+      const good = await filesync(dir, ["plugins", "test", "./good", "--only", "remove|shutdown|refuses"]);
+      assert.equal(good.code, 0, good.stdout + good.stderr);
+      assert.match(good.stdout, /^passed {3}remove\(\) refuses a file that changed \[source\]$/m);
+      assert.match(good.stdout, /\nPassed: \d+ cases\n$/);
+      await copyOfFolder(`${dir}/bad`, (source) => source.replace("os.unlink(local", "str(local"));
+      const args = ["plugins", "test", "./bad", "--only", "remove"];
+      const bad = await filesync(dir, args);
+      assert.equal(bad.code, 8, bad.stdout + bad.stderr);
+      assert.match(bad.stdout, /^failed {3}remove\(\) removes the expected file \[source\]\n {9}\S/m);
+      assert.match(bad.stdout, /\nFailed: 1 case of 3\n$/);
+      const lines = jsonLines((await filesync(dir, [...args, "--json"])).stdout);
+      assert.deepEqual(lines.map(({ event, result }) => `${event} ${result ?? ""}`.trim()), [
+        "case failed",
+        "case passed",
+        "case passed",
+        "summary",
+      ]);
+      assert.deepEqual([lines.at(-1)!["ok"], lines.at(-1)!["failed"]], [false, 1]);
+    });
+  },
+);
+
+testNeeding("python3", "filesync plugins test without a directory touches no device and says so", async () => {
+  await inTempDir(async (dir) => {
+    await copyOfFolder(`${dir}/good`);
+    await Deno.writeTextFile(`${dir}/args.json`, JSON.stringify({ dir: `${dir}/in-use` }));
+    const { code, stdout, stderr } = await filesync(dir, ["plugins", "test", "./good", "--args", "args.json"]);
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stderr, /the device is not touched/);
+    assert.match(stdout, /^passed {3}the process ends when its stdin ends \[target\]$/m);
+    assert.doesNotMatch(stdout, /upload|download|list\(/);
+    await assert.rejects(Deno.stat(`${dir}/in-use`));
+  });
+});
