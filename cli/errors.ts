@@ -46,6 +46,8 @@ function tell(error: unknown): Told {
       };
     case "EngineError":
       return { ...common, exitCode: typeof exitCode === "number" ? exitCode : EXIT.failed };
+    case "ServiceError":
+      return { ...common, exitCode: EXIT.failed };
     case "StateError":
     case "SpoolError":
       return { ...common, exitCode: code === "no_space" ? EXIT.failed : EXIT.state };

@@ -15,6 +15,7 @@ import type { Flags as VersionFlags } from "./commands/version.ts";
 import { config, docs, flag, json, lazy, text, value } from "./route_parts.ts";
 import { forget, manifest, retry, why } from "./routes_admin.ts";
 import { plugins } from "./routes_plugins.ts";
+import { service } from "./routes_service.ts";
 
 const sync = buildCommand<SyncFlags, [], Context>({
   loader: lazy(() => import("./commands/sync.ts")),
@@ -185,6 +186,7 @@ export const routes = buildRouteMap<string, Context>({
       routes: { check: configCheck, schema: configSchema, show: configShow, convert: configConvert },
       docs: { brief: "Check, explain and convert the configuration" },
     }),
+    service,
     version,
   },
   docs: {

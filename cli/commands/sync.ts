@@ -4,10 +4,12 @@ import { EngineError, readStatus, runSync } from "../../lib/engine/mod.ts";
 import type { PluginSet } from "../../lib/host/mod.ts";
 import { closeLog, configureLog, EventBus, type FilesyncEvent, logFor } from "../../lib/observe/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
+import { makeNotifier } from "../../lib/service/mod.ts";
 import { CliError, type Context } from "../context.ts";
 import { EventPrinter } from "../output/event_printer.ts";
 import { EventWords } from "../output/event_lines.ts";
 import { Live } from "../output/live.ts";
+import { ServiceWords } from "../output/service_words.ts";
 import { summaryLines } from "../output/summary.ts";
 import { VERSION } from "../version.ts";
 import { readConfig } from "./_config.ts";
@@ -86,6 +88,8 @@ async function sync(context: Context, work: Work): Promise<number> {
   const words = new EventWords();
   const log = logFor("filesync");
   const printed = json ? new EventPrinter(config) : undefined;
+  const service = new ServiceWords(makeNotifier({ env: context.env }));
+  signals.signal.addEventListener("abort", () => service.stopping());
   let isSummaryTold = false;
   const listen = (event: FilesyncEvent): void => {
     // The run ended as it should for the engine, and by a signal for whoever started it.
@@ -97,6 +101,7 @@ async function sync(context: Context, work: Work): Promise<number> {
       log.warning("Nobody reads stdout: events are no longer printed, files still move");
     }
     live?.apply(event);
+    service.apply(event);
     const line = words.line(event);
     if (line !== undefined) logFor(line.scope)[line.level](line.message);
   };
@@ -105,15 +110,20 @@ async function sync(context: Context, work: Work): Promise<number> {
     const names = (jobs ?? config.jobs.map((job) => job.name)).map((name) => `"${name}"`).join(", ");
     log.info(`Running until stopped: ${names}`);
   }
-  const summary = await runSync(config, {
-    once,
-    ...(jobs === undefined ? {} : { jobs }),
-    events,
-    plugins,
-    signal: signals.signal,
-    version: VERSION,
-    rebuildState,
-  });
+  let summary;
+  try {
+    summary = await runSync(config, {
+      once,
+      ...(jobs === undefined ? {} : { jobs }),
+      events,
+      plugins,
+      signal: signals.signal,
+      version: VERSION,
+      rebuildState,
+    });
+  } finally {
+    service.end();
+  }
   const exitCode = signals.exitCode ?? summary.exitCode;
   if (!isSummaryTold) events.emit({ event: "summary", ...summary, exitCode });
   await printed?.end(signals.exitCode === undefined ? READER_MS : STOPPED_READER_MS);

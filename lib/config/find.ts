@@ -2,12 +2,14 @@
  * Where the configuration is, and where the state goes when it does not say.
  */
 import { accessSync, constants } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { ConfigError } from "./explain.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 const STATE_NAME = "filesync.db";
+/** The service's `StateDirectory`. */
+const SERVICE_STATE = "/var/lib/filesync";
 
 /**
  * The configuration file to use, absolute: `flag`, else `$FILESYNC_CONFIG`, else `./config.json`, else
@@ -53,17 +55,33 @@ function exists(file: string): boolean {
 
 /**
  * Where the state store is when the configuration does not say: beside the configuration if that can be written to, else
- * in `$STATE_DIRECTORY`, else in `$XDG_STATE_HOME/filesync`; `undefined` when there is no such place.
+ * in `$STATE_DIRECTORY`, else in `$XDG_STATE_HOME/filesync`; `undefined` when there is no such place. A configuration
+ * below `/etc` has its store in `/var/lib/filesync`, whoever asks: there the service has it, and root finds it there.
  */
-export function defaultStatePath(configFile: string, env: Env): string | undefined {
+export function defaultStatePath(configFile: string, env: Env, system: System = THIS_SYSTEM): string | undefined {
   const beside = dirname(configFile);
-  if (isWritable(beside)) return join(beside, STATE_NAME);
   // systemd joins several StateDirectory= with colons.
   const [systemd] = (env.STATE_DIRECTORY ?? "").split(":");
+  if (configFile.startsWith("/etc/") && !system.exists(join(beside, STATE_NAME))) {
+    const stem = basename(configFile, extname(configFile));
+    const name = stem === "config" ? STATE_NAME : `${stem}.db`;
+    if (systemd !== undefined && systemd !== "") return join(systemd, name);
+    if (system.isRoot || system.exists(SERVICE_STATE)) return join(SERVICE_STATE, name);
+  }
+  if (system.isWritable(beside)) return join(beside, STATE_NAME);
   if (systemd !== undefined && systemd !== "") return join(systemd, STATE_NAME);
   const xdg = env.XDG_STATE_HOME || (env.HOME ? join(env.HOME, ".local", "state") : "");
   return xdg === "" ? undefined : join(xdg, "filesync", STATE_NAME);
 }
+
+/** What is asked of the system, as a seam. */
+interface System {
+  isRoot: boolean;
+  exists(path: string): boolean;
+  isWritable(dir: string): boolean;
+}
+
+const THIS_SYSTEM: System = { isRoot: Deno.uid() === 0, exists, isWritable };
 
 function isWritable(dir: string): boolean {
   try {

@@ -55,3 +55,20 @@ Deno.test("defaultStatePath() is beside the configuration, else systemd's, else 
   assert.equal(defaultStatePath(nowhere, { HOME: "/h" }), "/h/.local/state/filesync/filesync.db");
   assert.equal(defaultStatePath(nowhere, {}), undefined);
 });
+
+Deno.test("defaultStatePath() of a configuration below /etc is the same for the service, for root and for others", () => {
+  const there = new Set<string>();
+  const system = (isRoot: boolean) => ({ isRoot, exists: (path: string) => there.has(path), isWritable: () => isRoot });
+  const etc = "/etc/filesync/config.json";
+  const user = { HOME: "/h" };
+  assert.equal(defaultStatePath(etc, user, system(false)), "/h/.local/state/filesync/filesync.db");
+  there.add("/var/lib/filesync");
+  for (
+    const [env, isRoot] of [[{ STATE_DIRECTORY: "/var/lib/filesync" }, false], [user, true], [user, false]] as const
+  ) {
+    assert.equal(defaultStatePath(etc, env, system(isRoot)), "/var/lib/filesync/filesync.db");
+    assert.equal(defaultStatePath("/etc/filesync/cam.json", env, system(isRoot)), "/var/lib/filesync/cam.db");
+  }
+  there.add("/etc/filesync/filesync.db");
+  assert.equal(defaultStatePath(etc, user, system(true)), "/etc/filesync/filesync.db");
+});

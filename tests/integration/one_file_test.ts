@@ -75,6 +75,9 @@ test("moves files as nobody, in an empty directory, without HOME, network or Den
   const synced = await run(["sync", "--once", "--json"], env);
   assert.equal(synced.code, 0, synced.stderr);
   assertJourney(dir);
+  // The first start, which unpacks, delivers with the modes of any other.
+  const umask = Deno.umask();
+  assert.equal(Deno.statSync(join(dir, "out/a.log")).mode! & 0o777, 0o666 & ~umask);
   const why = await run(["why", "a.log"], env);
   assert.equal(why.code, 0, why.stderr);
   assert.match(why.stdout, /delivered/);

@@ -74,6 +74,7 @@ fi
 program=$cache/$hash
 
 if [ ! -f "$program/.ok" ]; then
+  mask=$(umask)
   umask 077
   new=$(mktemp -d "$cache/.new.$hash.XXXXXX") || say "Cannot write to $cache"
   trap 'rm -rf -- "$new"' EXIT
@@ -109,6 +110,8 @@ if [ ! -f "$program/.ok" ]; then
     case $running in *"$cache/$old/"*) ;; *) rm -rf -- "${cache:?}/$old" ;; esac
   done
   find "$cache" -maxdepth 1 -name '.new.*' -mtime +0 -exec rm -rf -- {} + 2>/dev/null || :
+  # What the program delivers is not as secret as its cache.
+  umask "$mask"
 fi
 
 export FILESYNC_SELF="$self" FILESYNC_UNPACKED="$program" DENO_DIR="$program/cache" DENO_NO_UPDATE_CHECK=1

@@ -1,0 +1,90 @@
+/** What a service has to be made for, read from the configuration that it will run with. */
+import { dirname, isAbsolute, resolve } from "node:path";
+import type { Config, DeviceConfig } from "../../lib/config/types.ts";
+import { EXIT } from "../../lib/engine/exit_codes.ts";
+import { type ServiceFacts, STATE_DIR } from "../../lib/service/mod.ts";
+import { CliError, type Context } from "../context.ts";
+import { readConfig } from "./_config.ts";
+
+/** Options that say which service is meant. */
+export interface ServiceFlags {
+  config?: string;
+  name?: string;
+  user?: string;
+  program?: string;
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+
+/** The unit's name: `--name`, else `filesync`. */
+export function serviceName(context: Context, flag: string | undefined): string {
+  const name = (context.option(flag, "name") ?? "filesync").replace(/\.service$/, "");
+  if (NAME.test(name)) return name;
+  throw new CliError(EXIT.usage, `Cannot name a service "${name}": use letters, digits, "-", "_" and "."`);
+}
+
+/** @throws {CliError} If the program is no file that can be installed */
+export function serviceFacts(context: Context, flags: ServiceFlags): ServiceFacts {
+  const { config } = readConfig(context, flags.config);
+  const name = serviceName(context, flags.name);
+  const user = context.option(flags.user, "user") ?? "filesync";
+  if (!/^[a-z_][a-z0-9_-]{0,31}\$?$/.test(user)) {
+    throw new CliError(EXIT.usage, `Cannot run as "${user}": no user's name`);
+  }
+  const texts = config.devices.flatMap(({ args }) => textsOf(args));
+  return {
+    name,
+    program: programFile(context, flags.program),
+    configFile: config.file,
+    user,
+    ...placesOf(config),
+    credentials: [...new Set(config.devices.flatMap(({ args }) => credentialsOf(args)))].sort(),
+    serial: texts.some((text) => /^serial:|^\/dev\/(tty|serial\/)/.test(text)),
+    drives: config.devices.some(({ driver, args }) => driver === "disk" && args["mount"] !== "never"),
+  };
+}
+
+function programFile(context: Context, flag: string | undefined): string {
+  const named = context.option(flag, "program");
+  if (named !== undefined) {
+    if (isAbsolute(named)) return named;
+    throw new CliError(EXIT.usage, `Cannot start "${named}" as a service: name the program by its whole path`);
+  }
+  const self = context.env("FILESYNC_SELF") ?? (Deno.build.standalone ? Deno.execPath() : undefined);
+  if (self !== undefined) return self;
+  throw new CliError(EXIT.failed, "Cannot make a service of a program that runs from source", {
+    hint:
+      "deno task compile && sudo install dist/filesync-*-$(uname -m) /usr/local/bin/filesync, then say it with that",
+  });
+}
+
+function placesOf(config: Config): Pick<ServiceFacts, "ownState" | "writable" | "readable"> {
+  const writable = new Set([dirname(config.statePath), config.spool.dir]);
+  const readable = new Set<string>(config.pluginDirs);
+  if (config.log.file !== undefined) writable.add(dirname(config.log.file));
+  const dirOf = ({ driver, args }: DeviceConfig): string | undefined =>
+    driver === "local" && typeof args["dir"] === "string" ? resolve(dirname(config.file), args["dir"]) : undefined;
+  for (const job of config.jobs) {
+    const source = dirOf(job.source);
+    if (source !== undefined) (job.after === "delete" ? writable : readable).add(source);
+    for (const { device } of job.targets) {
+      const target = dirOf(device);
+      if (target !== undefined) writable.add(target);
+    }
+  }
+  const isOwn = (path: string) => path === STATE_DIR || path.startsWith(`${STATE_DIR}/`);
+  const others = (paths: Set<string>) => [...paths].filter((path) => !isOwn(path)).sort();
+  return { ownState: [...writable].some(isOwn), writable: others(writable), readable: others(readable) };
+}
+
+function textsOf(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
+}
+
+function credentialsOf(value: unknown): string[] {
+  if (typeof value !== "object" || value === null) return [];
+  const { credential } = value as { credential?: unknown };
+  if (typeof credential === "string" && Object.keys(value).length === 1) return [credential];
+  return Object.values(value).flatMap(credentialsOf);
+}

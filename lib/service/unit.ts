@@ -1,0 +1,138 @@
+/** The systemd unit of `filesync sync`, and what else the system has to know. Text only; nothing is asked or written. */
+
+/** What a service is made for. */
+export interface ServiceFacts {
+  /** Of the unit, without `.service`. */
+  name: string;
+  /** The program, absolute. */
+  program: string;
+  /** Absolute. */
+  configFile: string;
+  /** Who it runs as. */
+  user: string;
+  /** State or spool are in `STATE_DIR`, which systemd makes. */
+  ownState: boolean;
+  /** Other directories that it writes to, absolute: state, spool, log, targets. */
+  writable: string[];
+  /** Directories that it reads, absolute. */
+  readable: string[];
+  /** Names of credentials that the configuration refers to. */
+  credentials: string[];
+  /** A device is on a serial line. */
+  serial: boolean;
+  /** A device is a drive that the service mounts. */
+  drives: boolean;
+}
+
+/** Where a service keeps its state and spool when its configuration is below `/etc`. */
+export const STATE_DIR = "/var/lib/filesync";
+/** Where its configuration, its environment and its credentials are. */
+export const CONFIG_ROOT = "/etc/filesync";
+
+/** A file that a service consists of. */
+export interface ServiceFile {
+  path: string;
+  text: string;
+}
+
+/** Every file, the unit first. */
+export function serviceFiles(facts: ServiceFacts): ServiceFile[] {
+  const files = [{ path: `/etc/systemd/system/${facts.name}.service`, text: unitText(facts) }];
+  if (facts.drives) {
+    files.push({ path: `/etc/polkit-1/rules.d/60-${facts.name}.rules`, text: polkitText(facts.user) });
+  }
+  return files;
+}
+
+function unitText(facts: ServiceFacts): string {
+  const isHome = [...facts.writable, ...facts.readable, facts.configFile, facts.program]
+    .some((path) => /^\/(home|root|run\/user)(\/|$)/.test(path));
+  const lines = [
+    "[Unit]",
+    "Description=FileSync: moves files from devices that are hard to reach",
+    "After=network.target",
+    "# It is never given up: a device or a server may be away for weeks.",
+    "StartLimitIntervalSec=0",
+    "",
+    "[Service]",
+    "Type=notify",
+    "NotifyAccess=main",
+    `ExecStart=${words(facts.program, "sync", "--no-progress", "--config", facts.configFile)}`,
+    `User=${escaped(facts.user)}`,
+    ...(facts.serial ? ["SupplementaryGroups=dialout"] : []),
+    ...(facts.ownState ? ["StateDirectory=filesync", "StateDirectoryMode=0750"] : []),
+    `CacheDirectory=${facts.name}`,
+    `EnvironmentFile=-${CONFIG_ROOT}/${facts.name}.env`,
+    ...facts.credentials.map((name) => `LoadCredential=${escaped(name)}:${CONFIG_ROOT}/credentials/${escaped(name)}`),
+    "",
+    "# Drivers are stopped by the program itself, which lets an autopilot's session be ended first.",
+    "KillMode=mixed",
+    "TimeoutStopSec=15",
+    "SuccessExitStatus=143",
+    "Restart=on-failure",
+    "RestartSec=10",
+    "# Wrong usage and a wrong configuration do not mend themselves.",
+    "RestartPreventExitStatus=2 3",
+    "WatchdogSec=180",
+    "",
+    "NoNewPrivileges=yes",
+    "CapabilityBoundingSet=",
+    "AmbientCapabilities=",
+    "ProtectSystem=strict",
+    `ProtectHome=${isHome ? "read-only" : "yes"}`,
+    ...facts.writable.map((path) => `ReadWritePaths=${quoted(`-${path}`)}`),
+    "PrivateTmp=yes",
+    // Hot-plugged lines and drives must appear; permissions of the device files still hold.
+    ...(facts.serial || facts.drives ? [] : ["PrivateDevices=yes"]),
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectControlGroups=yes",
+    ...(facts.serial || facts.drives ? [] : ["ProtectClock=yes"]),
+    "ProtectHostname=yes",
+    "ProtectProc=invisible",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "RemoveIPC=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service",
+    "SystemCallErrorNumber=EPERM",
+    "# Not MemoryDenyWriteExecute: V8 compiles into memory that it then runs.",
+    "",
+    "[Install]",
+    "WantedBy=multi-user.target",
+    "",
+  ];
+  return lines.join("\n");
+}
+
+/** Lets the service's user mount drives through udisks2 where nobody is logged in. */
+function polkitText(user: string): string {
+  return `// FileSync mounts and unmounts drives as "${user}".
+polkit.addRule(function (action, subject) {
+  if (
+    subject.user === ${JSON.stringify(user)} &&
+    /^org\\.freedesktop\\.udisks2\\.filesystem-(mount|unmount-others)(-other-seat|-system)?$/.test(action.id)
+  ) {
+    return polkit.Result.YES;
+  }
+});
+`;
+}
+
+/** A command line as systemd reads it: `%` and `$` stand for themselves. */
+function words(...argv: string[]): string {
+  return argv.map((word) => quoted(word).replaceAll("$", "$$$$")).join(" ");
+}
+
+function quoted(word: string): string {
+  const plain = escaped(word);
+  return /^[\w./:@%+,=-]+$/.test(plain) ? plain : `"${plain.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+}
+
+function escaped(word: string): string {
+  return word.replaceAll("%", "%%");
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { testNeeding } from "../../tests/support/needs.ts";
+import { type ServiceFacts, serviceFiles } from "./unit.ts";
+
+const FACTS: ServiceFacts = {
+  name: "filesync",
+  program: "/usr/local/bin/filesync",
+  configFile: "/etc/filesync/config.json",
+  user: "filesync",
+  ownState: true,
+  writable: ["/srv/out"],
+  readable: ["/srv/in"],
+  credentials: [],
+  serial: false,
+  drives: false,
+};
+
+function unit(facts: Partial<ServiceFacts> = {}): string {
+  return serviceFiles({ ...FACTS, ...facts })[0]!.text;
+}
+
+Deno.test("serviceFiles() lets the service write where the configuration does, and nowhere else", () => {
+  assert.match(unit(), /^ProtectSystem=strict$/m);
+  assert.match(unit(), /^ReadWritePaths=-\/srv\/out$/m);
+  assert.match(unit(), /^ProtectHome=yes$/m);
+  assert.match(unit({ readable: ["/home/pi/in"] }), /^ProtectHome=read-only$/m);
+  assert.match(unit({ writable: ["/srv/two words"] }), /^ReadWritePaths="-\/srv\/two words"$/m);
+});
+
+Deno.test("serviceFiles() gives devices to those who have some", () => {
+  assert.match(unit(), /^PrivateDevices=yes$/m);
+  assert.doesNotMatch(unit({ serial: true }), /PrivateDevices/);
+  assert.match(unit({ serial: true }), /^SupplementaryGroups=dialout$/m);
+  const files = serviceFiles({ ...FACTS, drives: true, user: "pi" });
+  assert.deepEqual(files.map(({ path }) => path), [
+    "/etc/systemd/system/filesync.service",
+    "/etc/polkit-1/rules.d/60-filesync.rules",
+  ]);
+  assert.match(files[1]!.text, /subject\.user === "pi"/);
+});
+
+Deno.test("serviceFiles() leaves nothing of a path for systemd to read", () => {
+  const odd = unit({ program: '/opt/50% "a" $HOME/filesync', configFile: "/etc/a b.json" });
+  assert.match(
+    odd,
+    /^ExecStart="\/opt\/50%% \\"a\\" \$\$HOME\/filesync" sync --no-progress --config "\/etc\/a b\.json"$/m,
+  );
+  assert.match(unit({ credentials: ["nas"] }), /^LoadCredential=nas:\/etc\/filesync\/credentials\/nas$/m);
+});
+
+testNeeding(
+  "systemd-analyze",
+  "serviceFiles() makes a unit that systemd takes without a word and calls locked in",
+  async () => {
+    const dir = await Deno.makeTempDir({ prefix: "filesync-unit-" });
+    const analyze = async (...args: string[]) => {
+      const { code, stdout, stderr } = await new Deno.Command("systemd-analyze", { args, stdin: "null" }).output();
+      const words = new TextDecoder();
+      return { code, text: words.decode(stdout) + words.decode(stderr) };
+    };
+    try {
+      for (const facts of [{}, { serial: true, drives: true, credentials: ["nas"], readable: ["/home/pi/in"] }]) {
+        const path = `${dir}/filesync.service`;
+        // A program that is there, since the unit is checked with it.
+        await Deno.writeTextFile(path, unit({ ...facts, program: "/bin/true" }));
+        assert.deepEqual(await analyze("verify", "--recursive-errors=no", path), { code: 0, text: "" });
+        const { text } = await analyze("security", "--offline=true", "--no-pager", path);
+        const [, exposure] = /Overall exposure level for .*: ([\d.]+)/.exec(text) ?? [];
+        assert(Number(exposure) <= 2.5, text);
+      }
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+);
