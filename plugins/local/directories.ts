@@ -98,7 +98,10 @@ export function makeParents(root: Root, path: string): string[] {
     const part = parts.slice(0, count).join("/");
     const wanted = root.join(part);
     try {
-      if (make(wanted)) made.push(part);
+      if (make(wanted)) {
+        made.push(part);
+        requireOwn(root, wanted);
+      }
     } catch (error) {
       throw root.explain(error, `Cannot make directory "${part}"`, {
         ...(count === 1 ? {} : { scope: "file" }),
@@ -111,6 +114,16 @@ export function makeParents(root: Root, path: string): string[] {
     });
   }
   return made;
+}
+
+/** Takes a directory away again that was made below another root: the disk was unmounted this very moment. */
+function requireOwn(root: Root, directory: string): void {
+  try {
+    root.requireOwn(Deno.lstatSync(directory));
+  } catch (error) {
+    if (!isAbsent(error)) Deno.removeSync(directory);
+    throw error;
+  }
 }
 
 /** Makes a directory unless something has the name; returns whether it did. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DirectorySync } from "./directories.ts";
-import { Root } from "./root.ts";
+import { LocalRoot } from "./local_root.ts";
 import { Queues } from "./queues.ts";
 
 Deno.test("sync() lets calls that come meanwhile share the next fsync, and never the running one", async () => {
@@ -27,7 +27,7 @@ Deno.test("syncNames() fsyncs each directory on the way once, also one that some
     }
   }
   try {
-    const root = new Root(base, "target", base);
+    const root = new LocalRoot(base, "target", base);
     const directories = new Watched();
     await Deno.mkdir(`${base}/a/b`, { recursive: true });
     await directories.syncNames(root, "a/b/file");

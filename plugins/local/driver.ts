@@ -1,282 +1,74 @@
 /**
- * The `local` driver: a directory of this machine as source or target. Promises that an upload is published in one
- * step and survives a loss of power, that links are not followed, and that a root that vanished is `unavailable`.
+ * The `local` driver: a directory of this machine as source or target. Promises that a root that vanished is
+ * `unavailable`; what it does with files is in `files.ts`.
  */
 import {
   type Call,
-  conflictPath,
   type DownloadParams,
   type DownloadResult,
   type Driver,
   DriverError,
   type Entry,
   type Finding,
-  fingerprintOf,
   type InitializeParams,
   type InitializeResult,
   type ListParams,
-  parentOf,
   type Receipt,
   type RemoveParams,
-  sameFingerprint,
-  temporaryPath,
+  type Role,
   type UploadParams,
 } from "../../lib/driver/mod.ts";
-import { SpoolWriter } from "../../lib/protocol/serve.ts";
-import { Adoption } from "./adopt.ts";
 import { findings } from "./check.ts";
 import { parseConfig } from "./config.ts";
-import { pump } from "./copy.ts";
-import { DirectorySync, makeParents } from "./directories.ts";
+import { FILE_CAPABILITIES, Files } from "./files.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
-import { gather } from "./gather.ts";
-import { isAbsent } from "./os_errors.ts";
-import { Queues } from "./queues.ts";
-import { chooseName, claim, occupantOf, type Publication, removeLeftover, replace } from "./publish.ts";
-import { Root } from "./root.ts";
-import { entryFrom, walk } from "./walk.ts";
-
-/** Calls at once: while one waits for the disk's fsync the others copy. */
-const CALLS_MAX = 32;
+import { LocalRoot } from "./local_root.ts";
 
 export class LocalDriver implements Driver {
-  readonly #directories = new DirectorySync();
-  readonly #uploads = new Queues();
-  /** Final names whose fsync failed. */
-  readonly #unproven = new Set<string>();
-  readonly #adoption = new Adoption();
-  #root: Root | undefined;
-  #role: "source" | "target" = "source";
+  #files: Files | undefined;
+  #role: Role = "source";
 
   initialize(params: InitializeParams): InitializeResult {
     const { dir } = parseConfig(params.args);
-    this.#root = new Root(dir, params.role, params.stateDir);
+    this.#files = new Files(new LocalRoot(dir, params.role, params.stateDir));
     this.#role = params.role;
     return {
       name: manifest.name,
       version: manifest.version,
-      capabilities: {
-        callsMax: CALLS_MAX,
-        resumeDownload: true,
-        resumeUpload: true,
-        atomicReplace: true,
-        repeatable: true,
-        confirm: true,
-        recursiveList: true,
-        remove: true,
-        rateLimit: true,
-        takesSpoolFile: true,
-        modifiedPrecisionMs: 1,
-        checksums: ["sha256"],
-      },
+      capabilities: { ...FILE_CAPABILITIES, takesSpoolFile: true },
     };
   }
 
-  async list({ directory, recursive }: ListParams, call: Call): Promise<void> {
-    const root = this.#device();
-    root.checkNames(directory, "failed");
-    await walk(root, directory, recursive === true, call);
+  async list(params: ListParams, call: Call): Promise<void> {
+    await this.#device().list(params, call);
   }
 
-  stat({ path }: { path: string }): Promise<Entry> {
-    const root = this.#device();
-    root.checkNames(path, "failed");
-    root.require();
-    const entry = path === "" ? { path, kind: "directory" as const } : entryFrom(path, this.#look(root, path));
-    if (entry === undefined) throw new DriverError("not_found", `"${path}" is neither a file nor a directory`);
-    return Promise.resolve(entry);
+  async stat(params: { path: string }): Promise<Entry> {
+    return await this.#device().stat(params);
   }
 
   async download(params: DownloadParams, call: Call): Promise<DownloadResult> {
-    const root = this.#device();
-    const { path, expect } = params;
-    root.checkNames(path, "failed");
-    root.require();
-    try {
-      const before = this.#look(root, path);
-      const fingerprint = fingerprintOf(this.#fileEntry(path, before));
-      if (!sameFingerprint(fingerprint, expect)) throw changed(path, "is no longer the file that was found");
-      using source = Deno.openSync(root.join(path));
-      if (!isSame(before, source.statSync())) throw changed(path, "was replaced");
-      using spool = new SpoolWriter(params.spoolFile, params.offsetBytes);
-      if (params.offsetBytes > before.size) {
-        throw new DriverError("corrupt", `Partial of "${path}" is longer than the file: ${before.size} bytes`);
-      }
-      call.progress(spool.startBytes);
-      const endBytes = await pump(source, {
-        startBytes: spool.startBytes,
-        endBytes: before.size,
-        take: (block) => spool.write(block),
-        call,
-        maxBytesPerSecond: params.maxBytesPerSecond,
-      });
-      if (endBytes !== before.size || !isSame(before, this.#look(root, path))) {
-        throw changed(path, "changed while it was read");
-      }
-      return { sizeBytes: endBytes, fingerprint };
-    } catch (error) {
-      throw root.explain(error, `Cannot download "${path}"`, {
-        scope: "file",
-        deniedHint: `Allow the user that runs filesync to read it: chmod a+r "${root.join(path)}"`,
-      });
-    }
+    return await this.#device().download(params, call);
   }
 
   async upload(params: UploadParams, call: Call): Promise<Receipt> {
-    const root = this.#device();
-    const { path } = params;
-    root.checkNames(path, "rejected");
-    root.require();
-    try {
-      // One at a time for a name: what is decided about it stays true until it is published.
-      return await this.#uploads.run(path, () => this.#publish(root, params, call));
-    } catch (error) {
-      throw root.explain(error, `Cannot upload "${path}"`, {
-        ...(parentOf(path) === "" ? {} : { scope: "file" }),
-        deniedHint: `Allow the user that runs filesync to write there: ls -ld "${root.join(parentOf(path))}"`,
-      });
-    }
+    return await this.#device().upload(params, call);
   }
 
   async confirm(params: UploadParams, call: Call): Promise<Receipt | null> {
-    const root = this.#device();
-    root.checkNames(params.path, "rejected");
-    root.require();
-    try {
-      if (isBehindLink(root, params.path)) return null;
-      let path = params.path;
-      for (let n = 2;; n++) {
-        const occupant = await occupantOf(root, path, params, { call, unproven: this.#unproven });
-        if (occupant === "same") {
-          // Whoever published it may have ended before it removed the other name.
-          removeLeftover(root.join(await temporaryPath(params.path, params.sha256)));
-          await this.#syncNames(root, path);
-          return receipt(path, params);
-        }
-        if (occupant !== "other" || params.onExisting !== "rename") return null;
-        path = conflictPath(params.path, n);
-      }
-    } catch (error) {
-      throw root.explain(error, `Cannot look for "${params.path}"`, { scope: "file" });
-    }
+    return await this.#device().confirm(params, call);
   }
 
-  async remove({ path, expect }: RemoveParams): Promise<void> {
-    const root = this.#device();
-    root.checkNames(path, "failed");
-    root.require();
-    try {
-      if (root.hasLinkAbove(path)) throw changed(path, "is behind a symbolic link now");
-      const info = Deno.lstatSync(root.join(path));
-      if (!info.isFile || !sameFingerprint(this.#fileEntry(path, info), expect)) {
-        throw changed(path, "is no longer the file that was found");
-      }
-      Deno.removeSync(root.join(path));
-      await this.#directories.sync(root.join(parentOf(path)));
-    } catch (error) {
-      const reason = root.explain(error, `Cannot remove "${path}"`, {
-        scope: "file",
-        deniedHint: `Allow the user that runs filesync to write to "${root.join(parentOf(path))}"`,
-      });
-      if (!(reason instanceof DriverError && reason.code === "not_found")) throw reason;
-      // It may be gone in the system's memory only: we were killed, or its fsync failed.
-      await this.#directories.syncWhatIsThere(root, parentOf(path));
-    }
+  async remove(params: RemoveParams): Promise<void> {
+    await this.#device().remove(params);
   }
 
-  check(): Promise<Finding[]> {
-    return findings(this.#device(), this.#role);
+  async check(): Promise<Finding[]> {
+    return await findings(this.#device().root, this.#role);
   }
 
-  async #publish(root: Root, params: UploadParams, call: Call): Promise<Receipt> {
-    this.#directories.noteMade(makeParents(root, params.path));
-    const temporary = root.join(await temporaryPath(params.path, params.sha256));
-    using spool = Deno.openSync(params.spoolFile);
-    const looking = { call, unproven: this.#unproven };
-    const name = await chooseName(root, params, looking);
-    const publication = { root, spool, temporary, name, params, looking };
-    const path = await this.#adoption.publish(publication) ?? await this.#gathered(publication);
-    await this.#syncNames(root, path);
-    this.#unproven.delete(path);
-    return receipt(path, params);
+  #device(): Files {
+    if (this.#files === undefined) throw new DriverError("failed", "Driver is not initialized");
+    return this.#files;
   }
-
-  /** Publishes a copy of the spool file; returns its name. */
-  async #gathered({ root, spool, temporary, name, params, looking }: Publication): Promise<string> {
-    if (name.occupant !== "same") await gather(spool, temporary, params, looking.call);
-    for (let { path, occupant } = name;;) {
-      if (occupant === "same") {
-        removeLeftover(temporary);
-        return path;
-      }
-      looking.call.signal.throwIfAborted();
-      // What seems to be there already are the same bytes: writing them anew takes nothing from anybody.
-      if (params.onExisting === "replace" || occupant === "unproven") {
-        replace(root, temporary, path);
-        return path;
-      }
-      if (claim(root, temporary, path)) return path;
-      ({ path, occupant } = await chooseName(root, params, looking));
-    }
-  }
-
-  /** Makes a final name survive a loss of power, or has it written anew by the next upload. */
-  async #syncNames(root: Root, path: string): Promise<void> {
-    try {
-      await this.#directories.syncNames(root, path);
-    } catch (error) {
-      this.#unproven.add(path);
-      throw error;
-    }
-  }
-
-  #device(): Root {
-    if (this.#root === undefined) throw new DriverError("failed", "Driver is not initialized");
-    return this.#root;
-  }
-
-  #look(root: Root, path: string): Deno.FileInfo {
-    try {
-      if (root.hasLinkAbove(path)) {
-        throw new DriverError("not_found", `"${path}" is behind a symbolic link, which is not followed`);
-      }
-      return Deno.lstatSync(root.join(path));
-    } catch (error) {
-      throw root.explain(error, `Cannot find "${path}"`, { scope: "file" });
-    }
-  }
-
-  #fileEntry(path: string, info: Deno.FileInfo): Entry {
-    const entry = entryFrom(path, info);
-    if (entry?.kind !== "file") throw new DriverError("not_found", `"${path}" is no file`);
-    return entry;
-  }
-}
-
-function isBehindLink(root: Root, path: string): boolean {
-  try {
-    return root.hasLinkAbove(path);
-  } catch (error) {
-    if (isAbsent(error)) return false;
-    throw error;
-  }
-}
-
-/** The same bytes, as far as the filesystem can tell. */
-function isSame(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
-  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtime?.getTime() === b.mtime?.getTime() &&
-    a.ctime?.getTime() === b.ctime?.getTime();
-}
-
-function receipt(path: string, params: UploadParams): Receipt {
-  return {
-    path,
-    sizeBytes: params.sizeBytes,
-    checksum: { algorithm: "sha256", value: params.sha256 },
-    verified: "checksum",
-  };
-}
-
-function changed(path: string, what: string): DriverError {
-  return new DriverError("changed", `"${path}" ${what}`);
 }

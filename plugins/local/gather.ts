@@ -6,6 +6,7 @@ import { type Call, DriverError, type UploadParams } from "../../lib/driver/mod.
 import { append, BLOCK_BYTES, borrow, giveBack, isEqual, Pace, pump, readFull } from "./copy.ts";
 import { type Hash, newHash } from "./hash.ts";
 import { isAbsent, osCode } from "./os_errors.ts";
+import type { Root } from "./root.ts";
 
 class NotSynced extends Error {}
 
@@ -13,9 +14,14 @@ class NotSynced extends Error {}
  * Makes the file at `temporary` hold the bytes of `spool`, and fsyncs it.
  * @throws {DriverError} `corrupt` when the spool does not hold what `params.sha256` says; the temporary is gone then
  */
-export async function gather(spool: Deno.FsFile, temporary: string, params: UploadParams, call: Call): Promise<void> {
+export async function gather(
+  spool: Deno.FsFile,
+  temporary: string,
+  params: UploadParams,
+  { root, call }: { root: Root; call: Call },
+): Promise<void> {
   try {
-    await fill(spool, temporary, params, call);
+    await fill(spool, () => openTemporary(temporary, root), params, call);
   } catch (error) {
     // What is left of an interrupted upload is continued; but a full disk hurts more than copying again, and after an
     // error of the disk the system shows bytes that no later fsync writes.
@@ -26,8 +32,8 @@ export async function gather(spool: Deno.FsFile, temporary: string, params: Uplo
   }
 }
 
-async function fill(spool: Deno.FsFile, temporary: string, params: UploadParams, call: Call): Promise<void> {
-  using file = openTemporary(temporary);
+async function fill(spool: Deno.FsFile, open: () => Deno.FsFile, params: UploadParams, call: Call): Promise<void> {
+  using file = open();
   const hash = await newHash();
   const keptBytes = await compare(spool, file, hash, call);
   file.truncateSync(keptBytes);
@@ -58,7 +64,7 @@ async function fill(spool: Deno.FsFile, temporary: string, params: UploadParams,
  * The temporary file, empty or as an interrupted upload left it. It is made without following a link; one that another
  * name shares is let go, since it may have been published already.
  */
-function openTemporary(path: string): Deno.FsFile {
+function openTemporary(path: string, root: Root): Deno.FsFile {
   const left = leftover(path);
   if (left !== undefined) {
     // An empty one may be of another mode: it was made to see what a file is like here.
@@ -71,7 +77,15 @@ function openTemporary(path: string): Deno.FsFile {
     }
     Deno.removeSync(path);
   }
-  return Deno.openSync(path, { read: true, write: true, createNew: true, mode: 0o644 });
+  const file = Deno.openSync(path, { read: true, write: true, createNew: true, mode: 0o644 });
+  try {
+    root.requireOwn(file.statSync());
+  } catch (error) {
+    file.close();
+    Deno.removeSync(path);
+    throw error;
+  }
+  return file;
 }
 
 function leftover(path: string): Deno.FileInfo | undefined {

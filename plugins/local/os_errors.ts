@@ -32,6 +32,7 @@ const ERRNO: Record<string, string> = {
   38: "ENOSYS",
   39: "ENOTEMPTY",
   40: "ELOOP",
+  74: "EBADMSG",
   84: "EILSEQ",
   95: "ENOTSUP",
   107: "ENOTCONN",
@@ -39,6 +40,7 @@ const ERRNO: Record<string, string> = {
   112: "EHOSTDOWN",
   113: "EHOSTUNREACH",
   116: "ESTALE",
+  117: "EUCLEAN",
   122: "EDQUOT",
   123: "ENOMEDIUM",
 };
@@ -66,6 +68,8 @@ interface Meaning {
   says: string;
   hint?: string;
 }
+
+const DAMAGED_HINT = "Unmount the disk and let fsck repair it; what the kernel says: dmesg | tail";
 
 const MEANINGS: Record<string, Meaning> = {
   ENOENT: { code: "not_found", says: "it is not there" },
@@ -100,6 +104,8 @@ const MEANINGS: Record<string, Meaning> = {
   ETIMEDOUT: { code: "unavailable", says: "the share does not answer" },
   EHOSTDOWN: { code: "unavailable", says: "the share's server is down" },
   EHOSTUNREACH: { code: "unavailable", says: "the share's server cannot be reached" },
+  EBADMSG: { code: "failed", says: "the filesystem is damaged there (checksum)", hint: DAMAGED_HINT },
+  EUCLEAN: { code: "failed", says: "the filesystem is damaged there", hint: DAMAGED_HINT },
   EIO: { code: "failed", says: "the disk reports an input/output error", hint: "Look at: dmesg | tail" },
 };
 

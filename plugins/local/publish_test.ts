@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { temporaryPath, type UploadParams } from "../../lib/driver/mod.ts";
 import { claim } from "./publish.ts";
-import { Root } from "./root.ts";
+import { LocalRoot } from "./local_root.ts";
 import { newDriver, testCall, withDriver } from "./test_call.ts";
 
 async function paramsOf(base: string, path: string, bytes: Uint8Array): Promise<UploadParams> {
@@ -155,7 +155,7 @@ Deno.test("upload() through two drivers at once never shares a name for two cont
 
 Deno.test("claim() without hard links, as on FAT, renames onto a free name only", () =>
   withDriver("target", async (_driver, base) => {
-    const root = new Root(`${base}/root`, "target", `${base}/state`);
+    const root = new LocalRoot(`${base}/root`, "target", `${base}/state`);
     const link = () => {
       throw Object.assign(new Error("Operation not permitted (os error 1)"), { code: "EPERM" });
     };

@@ -97,6 +97,7 @@ function flawOf(error: unknown): string | undefined {
   switch (osCode(error)) {
     case "EIO":
     case "EUCLEAN":
+    case "EBADMSG":
       return "the disk cannot read it";
     case "ENAMETOOLONG":
       return "its path is too long for this system";
