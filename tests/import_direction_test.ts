@@ -42,6 +42,8 @@ const ARROWS: Record<string, readonly string[]> = {
   "lib/service": ALONE,
   // A driver has what a stranger's driver has: the contract, and the one function that serves it.
   "plugins": ["lib/protocol/serve.ts", "lib/driver"],
+  // A drive is a directory that comes and goes: what is done with files is done once.
+  "plugins/disk": ["lib/protocol/serve.ts", "lib/driver", "plugins/local"],
 };
 
 /** Unit tests may use what tests share. */
@@ -76,7 +78,7 @@ function wrongImports(path: string, source: string, packages: ReadonlySet<string
 }
 
 function arrowsOf(unit: string): readonly string[] {
-  return ARROWS[unit.startsWith("plugins/") ? "plugins" : unit] ?? [];
+  return ARROWS[unit] ?? (unit.startsWith("plugins/") ? ARROWS["plugins"]! : []);
 }
 
 function allowed(from: string, target: string, file: { typeOnly: boolean; isTest: boolean }): boolean {
@@ -157,6 +159,7 @@ Deno.test("The check of imports sees a wrong arrow in every form that an import 
     ["lib/host/a.ts", 'import { x } from "../config/mod.ts";'],
     ["plugins/ftp/a.ts", 'import { x } from "../../lib/protocol/framing.ts";'],
     ["plugins/ftp/a.ts", 'import { x } from "../local/walk.ts";'],
+    ["plugins/local/a.ts", 'import { x } from "../disk/station.ts";'],
     ["lib/ftpd/a.ts", 'import { x } from "../protocol/framing.ts";'],
     ["lib/host/a.ts", 'import { x } from "../../plugins/ftp/main.ts";'],
     ["lib/engine/a.ts", 'import m from "../../plugins/ftp/filesync-plugin.json" with { type: "json" };'],
@@ -178,6 +181,7 @@ Deno.test("The check of imports lets right arrows, comments and types pass", () 
     ["lib/finder/a.ts", '// import { b } from "../upload/b.ts";\n/*\nimport { b } from "../upload/b.ts";\n*/'],
     ["lib/finder/a_test.ts", 'import { x } from "../../tests/support/needs.ts";'],
     ["lib/host/a.ts", 'import m from "../../plugins/ftp/filesync-plugin.json" with { type: "json" };'],
+    ["plugins/disk/a.ts", 'import { x } from "../local/files.ts";'],
     ["plugins/ftp/driver_test.ts", 'import { conformance } from "../../tests/conformance/suite.ts";'],
     ["lib/engine/a.ts", 'import { x } from "./_private.ts";\nimport { f } from "node:fs";'],
     ["lib/config/a.ts", 'import { z } from "zod/v4";\nimport { a } from "@scope/a/deep";'],

@@ -2,6 +2,7 @@
  * The plugins that come with the program: their manifests, and where their code is when run from source. The code
  * itself is never imported here: a driver lives in a process of its own.
  */
+import disk from "../../plugins/disk/filesync-plugin.json" with { type: "json" };
 import ftp from "../../plugins/ftp/filesync-plugin.json" with { type: "json" };
 import local from "../../plugins/local/filesync-plugin.json" with { type: "json" };
 import mavftp from "../../plugins/mavftp/filesync-plugin.json" with { type: "json" };
@@ -11,4 +12,4 @@ import post from "../../plugins/post/filesync-plugin.json" with { type: "json" }
 export const SOURCE_ROOT = new URL("../../", import.meta.url);
 
 /** Manifests of the built-in set, in the order of a listing. */
-export const BUILT_IN_MANIFESTS: readonly unknown[] = [local, ftp, post, mavftp];
+export const BUILT_IN_MANIFESTS: readonly unknown[] = [local, disk, ftp, post, mavftp];

@@ -27,7 +27,13 @@ function refusal(run: () => unknown): ManifestError {
 }
 
 Deno.test("checkManifest() takes every built-in manifest", () => {
-  assert.deepEqual(BUILT_IN_MANIFESTS.map((value) => checkManifest(value).name), ["local", "ftp", "post", "mavftp"]);
+  assert.deepEqual(BUILT_IN_MANIFESTS.map((value) => checkManifest(value).name), [
+    "local",
+    "disk",
+    "ftp",
+    "post",
+    "mavftp",
+  ]);
 });
 
 Deno.test("checkManifest() ignores unknown fields and fills in the optional ones", () => {

@@ -1,0 +1,146 @@
+/** Mounting and unmounting: by mount(8) as root or by a line of fstab, by udisks otherwise. */
+import { DriverError } from "../../lib/driver/mod.ts";
+import type { Volume } from "./find.ts";
+import { isRoot, look, readSystemFile } from "./libc.ts";
+import { type Mount, parseMountinfo } from "./mountinfo.ts";
+import { run, type ToolAnswer } from "./tools.ts";
+
+/** How this process may mount. */
+export type Way = "root" | "fstab" | "udisks" | "none";
+
+/** Nothing on a drive may run, be a device or gain rights. */
+const SAFE = ["nosuid", "nodev", "noexec"];
+
+/** What to install where the kernel does not know a filesystem, by its type. Debian and Raspberry Pi OS. */
+const PACKAGES: Record<string, string> = {
+  exfat: "exfat-fuse",
+  ntfs: "ntfs-3g",
+  ntfs3: "ntfs-3g",
+  btrfs: "btrfs-progs",
+  xfs: "xfsprogs",
+  f2fs: "f2fs-tools",
+  hfsplus: "hfsprogs",
+};
+
+export function mounts(): Mount[] {
+  return parseMountinfo(readSystemFile("/proc/self/mountinfo") ?? "");
+}
+
+/**
+ * Where the volume is mounted as a whole, and can be seen: the mount at `preferred` before others. Filesystems in user
+ * space have a device number of their own, so the name of the device counts too.
+ */
+export function mountOf(volume: Volume, preferred: string): Mount | undefined {
+  const found = mounts().filter((mount) =>
+    mount.root === "/" && (mount.device === volume.device || look(mount.source)?.isNodeOf === volume.device) &&
+    isOnTop(mount)
+  );
+  return found.find((mount) => mount.point === preferred) ?? found[0];
+}
+
+/** The mount that a path leads to, when it is a mount point. */
+export function mountAt(point: string): Mount | undefined {
+  return mounts().findLast((mount) => mount.point === point && isOnTop(mount));
+}
+
+function isOnTop(mount: Mount): boolean {
+  const seen = look(mount.point);
+  return seen !== undefined && seen.device === mount.device && (seen.mountId === 0n || seen.mountId === mount.id);
+}
+
+export async function wayToMount(volume: Volume, mountPoint: string): Promise<Way> {
+  if (isRoot()) return "root";
+  if (hasFstabLine(readSystemFile("/etc/fstab") ?? "", volume, mountPoint)) return "fstab";
+  return (await run("udisksctl", ["help"])).code === 127 ? "none" : "udisks";
+}
+
+/** Whether fstab lets a user mount it at this point. */
+export function hasFstabLine(fstab: string, volume: { uuid: string; path: string }, mountPoint: string): boolean {
+  return fstab.split("\n").some((line) => {
+    const [spec = "", point = "", , options = ""] = line.trim().split(/\s+/);
+    if (spec.startsWith("#") || point !== mountPoint) return false;
+    const isIt = spec === volume.path || spec.toLowerCase() === `uuid=${volume.uuid}`.toLowerCase() ||
+      spec.toLowerCase() === `/dev/disk/by-uuid/${volume.uuid}`.toLowerCase();
+    return isIt && options.split(",").some((option) => option === "user" || option === "users");
+  });
+}
+
+/**
+ * Mounts the volume.
+ * @throws {DriverError} `denied` when we may not, `unavailable` with the system's words otherwise
+ */
+export async function mountVolume(volume: Volume, point: string, options: { writable: boolean }): Promise<void> {
+  const list = [options.writable ? "rw" : "ro", ...SAFE].join(",");
+  const way = await wayToMount(volume, point);
+  let answer: ToolAnswer;
+  switch (way) {
+    case "root":
+      makePoint(point);
+      answer = await run("mount", ["-o", list, volume.path, point]);
+      break;
+    case "fstab":
+      answer = await run("mount", [point]);
+      break;
+    case "udisks":
+      answer = await run("udisksctl", ["mount", "--no-user-interaction", "-b", volume.path, "-o", list]);
+      break;
+    case "none":
+      throw new DriverError("denied", `Cannot mount "${volume.path}": only root may`, {
+        hint: `sudo apt install udisks2, or let fstab allow it: UUID=${volume.uuid} ${point} auto noauto,user,ro 0 0`,
+      });
+  }
+  if (!answer.ok) throw mountError(volume, answer);
+}
+
+/** Makes a mounted volume writable, or read-only again. */
+export async function remount(mount: Mount, options: { writable: boolean }): Promise<void> {
+  const answer = await run("mount", ["-o", `remount,${options.writable ? "rw" : "ro"}`, mount.point]);
+  if (answer.ok) return;
+  throw new DriverError("denied", `Cannot make "${mount.point}" writable: ${answer.words}`, {
+    hint: "Look at the drive's write-protect switch, and at: dmesg | tail",
+  });
+}
+
+/** Unmounts, writing what is still in memory; with `force` also what is in use or gone: nothing waits for it then. */
+export async function unmount(mount: Mount, options: { force?: boolean } = {}): Promise<ToolAnswer> {
+  if (options.force === true) return await run("umount", ["-l", mount.point]);
+  const answer = await run("umount", [mount.point]);
+  if (answer.ok || isRoot()) return answer;
+  return await run("udisksctl", ["unmount", "--no-user-interaction", "-b", mount.source]);
+}
+
+function makePoint(point: string): void {
+  try {
+    Deno.mkdirSync(point, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw new DriverError(
+      "denied",
+      `Cannot make the mount point "${point}": ${error instanceof Error ? error.message : error}`,
+      {
+        hint: `sudo mkdir -p "${point}"`,
+      },
+    );
+  }
+}
+
+/** What mount(8) says, as the contract's. */
+export function mountError(volume: Volume, answer: ToolAnswer): DriverError {
+  const message = `Cannot mount "${volume.path}": ${answer.words === "" ? `exit code ${answer.code}` : answer.words}`;
+  const type = /unknown filesystem type '([^']+)'/.exec(answer.words)?.[1];
+  if (type !== undefined) {
+    const name = PACKAGES[type];
+    const hint = name === undefined
+      ? `Install what teaches this system the filesystem "${type}": sudo modprobe ${type}`
+      : `sudo apt install ${name}`;
+    return new DriverError("unavailable", message, { hint });
+  }
+  if (/only root|not authorized|permission denied|not permitted|NotAuthorized/i.test(answer.words)) {
+    return new DriverError("denied", message, {
+      hint:
+        `Run filesync as root, allow it in polkit (org.freedesktop.udisks2.filesystem-mount), or use fstab with "user"`,
+    });
+  }
+  return new DriverError("unavailable", message, {
+    hint: `Look at: dmesg | tail. To repair it: sudo fsck ${volume.path}`,
+  });
+}

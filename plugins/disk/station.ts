@@ -1,0 +1,274 @@
+/**
+ * The drive's comings and goings: finds it, mounts it, watches it, lets it go. Everything that is done with its files
+ * is done inside {@linkcode Station.use}, which knows before and after whether it is still the same drive.
+ */
+import { type DeviceLink, DriverError } from "../../lib/driver/mod.ts";
+import type { DiskConfig } from "./config.ts";
+import { DiskRoot, gone, isInPlace, type Mounted } from "./disk_root.ts";
+import { drivesSignature, findVolumes, isThere, type Volume } from "./find.ts";
+import { hold, isRoot } from "./libc.ts";
+import { mountAt, mountOf, mountVolume, remount, unmount } from "./mounting.ts";
+
+/** How often it is looked whether a drive came or went, milliseconds. */
+const WATCH_MS = 1000;
+/** How often all drives are asked for although none came or went, in watches: a drive may be formatted where it is. */
+const ASK_EVERY = 15;
+
+export class Station {
+  readonly root: DiskRoot;
+  readonly #config: DiskConfig;
+  readonly #link: DeviceLink;
+  readonly #name: string;
+  /** Whether anything is to be written to it. */
+  #isWritable = false;
+  #isSource = false;
+  #opening: Promise<Mounted> | undefined;
+  #users = 0;
+  /** The host was told that it is away. */
+  #isAway = false;
+  /** It was let go: the same attachment is not mounted again. */
+  #released: Volume | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
+  #signature = "";
+  #looks = 0;
+  #isLooking = false;
+
+  constructor(config: DiskConfig, link: DeviceLink) {
+    this.#config = config;
+    this.#link = link;
+    const { uuid, label, partuuid } = config.volume;
+    this.#name = `"${uuid ?? label ?? partuuid}"`;
+    this.root = new DiskRoot(this.#name, config.subdir);
+  }
+
+  /** A role was taken up: a target is written to. */
+  serve(role: "source" | "target"): void {
+    if (role === "target") this.#isWritable = true;
+    else this.#isSource = true;
+  }
+
+  /**
+   * Runs `work` while the drive is there and mounted. What fails because it went is `unavailable`, whatever it looked
+   * like; so is what seemed to succeed on another drive.
+   * @throws {DriverError} `unavailable`, `held`, `denied`
+   */
+  async use<T>(work: () => Promise<T>, options: { writes?: boolean } = {}): Promise<T> {
+    this.#startWatch();
+    const mounted = await this.#ready(options.writes === true);
+    const held = hold(mounted.mount.point);
+    this.#users++;
+    try {
+      if (held === undefined || !isInPlace(mounted)) throw this.#lost(mounted);
+      let result: T;
+      try {
+        result = await work();
+      } catch (error) {
+        if (!isInPlace(mounted) && !(error instanceof DOMException)) throw this.#lost(mounted, error);
+        throw error;
+      }
+      if (!isInPlace(mounted)) throw this.#lost(mounted);
+      return result;
+    } finally {
+      held?.release();
+      this.#users--;
+    }
+  }
+
+  /**
+   * Lets the drive go: unmounts it, and leaves it alone until it was pulled.
+   * @returns whether it may be pulled now
+   */
+  async release(): Promise<boolean> {
+    const { mounted } = this.root;
+    const isBoth = this.#isWritable && this.#isSource;
+    if (this.#config.unmount !== "done" || this.#users > 0 || isBoth) {
+      // What nobody writes to loses nothing.
+      return mounted !== undefined && mounted.mount.isReadOnly && this.#users === 0 && !isBoth;
+    }
+    if (mounted === undefined) return false;
+    if (!await this.#letGo(mounted)) return false;
+    if (this.#isSource) {
+      this.#released = mounted.volume;
+      this.#link.state({ held: true, reason: "Everything is in the spool: the drive can be pulled" });
+    }
+    return true;
+  }
+
+  /** Ends the watch, and unmounts what we mounted. */
+  async close(): Promise<void> {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+    const { mounted } = this.root;
+    if (mounted !== undefined && this.#config.unmount !== "never") await this.#letGo(mounted);
+  }
+
+  async #letGo(mounted: Mounted): Promise<boolean> {
+    if (this.#config.unmount === "never" || (!mounted.isOurs && this.#config.mount === "auto")) return true;
+    const answer = await unmount(mounted.mount);
+    if (!answer.ok && isInPlace(mounted)) {
+      this.#link.log("warning", `Cannot unmount "${mounted.mount.point}": ${answer.words}`);
+      return false;
+    }
+    this.root.mounted = undefined;
+    return true;
+  }
+
+  /** The drive, mounted: at once when it is, by one attempt for all who wait otherwise. */
+  async #ready(writes: boolean): Promise<Mounted> {
+    if (writes) this.#isWritable = true;
+    if (this.#released !== undefined) {
+      if (isThere(this.#released)) throw new DriverError("held", `Drive ${this.#name} waits to be pulled`);
+      this.#released = undefined;
+    }
+    const { mounted } = this.root;
+    if (mounted !== undefined && isInPlace(mounted) && this.#mayWrite(mounted)) return mounted;
+    return await (this.#opening ??= this.#open().finally(() => this.#opening = undefined));
+  }
+
+  #mayWrite(mounted: Mounted): boolean {
+    // What others mounted read-only stays so: it fails as a read-only disk does.
+    return !this.#isWritable || !mounted.isOurs || !mounted.mount.isReadOnly || !isRoot();
+  }
+
+  async #open(): Promise<Mounted> {
+    const before = this.root.mounted;
+    if (before !== undefined && !isInPlace(before)) await this.#dropStale(before);
+    const { mountPoint, mount } = this.#config;
+    const volume = await this.#find();
+    let found = mountOf(volume, mountPoint);
+    if (found === undefined && mount === "auto") {
+      await this.#clear(mountPoint);
+      await mountVolume(volume, mountPoint, { writable: this.#isWritable });
+      found = mountOf(volume, mountPoint);
+    }
+    if (found === undefined) {
+      this.#noteAway();
+      throw mount === "never"
+        ? new DriverError(
+          "unavailable",
+          `Drive ${this.#name} is there as "${volume.path}", and nobody has mounted it`,
+          {
+            hint: 'Mount it, or let filesync do it: "mount": "auto"',
+            retryAfterMs: 10_000,
+          },
+        )
+        : gone(this.#name);
+    }
+    const isOurs = mount === "auto" && (found.point === mountPoint || this.root.mounted?.isOurs === true || !isRoot());
+    if (isOurs && found.isReadOnly && this.#isWritable && isRoot()) {
+      await remount(found, { writable: true });
+      found = mountOf(volume, mountPoint) ?? found;
+    }
+    const mounted = { volume, mount: found, isOurs };
+    if (!isInPlace(mounted)) throw gone(this.#name);
+    this.root.mounted = mounted;
+    this.#isAway = false;
+    if (this.#config.volume.uuid === undefined && volume.uuid !== "") this.#link.state({ deviceId: volume.uuid });
+    this.#makeSubdir();
+    return mounted;
+  }
+
+  /** @throws {DriverError} when none is there, or several are alike */
+  async #find(): Promise<Volume> {
+    const volumes = await findVolumes(this.#config.volume);
+    const [volume] = volumes;
+    if (volumes.length === 1) return volume!;
+    this.#noteAway();
+    if (volume === undefined) throw gone(this.#name);
+    const paths = volumes.map(({ path }) => `"${path}"`).join(" and ");
+    throw new DriverError("unavailable", `Drive ${this.#name} is there ${volumes.length} times: ${paths}`, {
+      hint: 'Pull one of them, or tell them apart by "label" or "partuuid"',
+      retryAfterMs: 10_000,
+    });
+  }
+
+  /** Takes a mount away from our mount point whose drive was pulled; leaves any other alone. */
+  async #clear(point: string): Promise<void> {
+    for (let other = mountAt(point); other !== undefined; other = mountAt(point)) {
+      if (!isDead(point, other.source)) {
+        throw new DriverError("unavailable", `Cannot mount on "${point}": "${other.source}" is mounted there`, {
+          hint: `sudo umount "${point}", or set "mount_point" to another directory`,
+        });
+      }
+      const { ok, words } = await unmount(other, { force: true });
+      if (!ok) throw new DriverError("unavailable", `Cannot unmount "${point}", whose drive is gone: ${words}`);
+      this.#link.log("info", `Took the mount of a drive that was pulled from "${point}"`);
+    }
+  }
+
+  #makeSubdir(): void {
+    if (!this.#isWritable || this.#config.subdir === "") return;
+    try {
+      Deno.mkdirSync(this.root.dir, { recursive: true });
+    } catch {
+      // The root says by itself what is wrong with it.
+    }
+  }
+
+  /** A mount whose drive went would hide the drive that comes back. */
+  async #dropStale(mounted: Mounted): Promise<void> {
+    this.root.mounted = undefined;
+    const here = mountAt(mounted.mount.point);
+    if (here?.id === mounted.mount.id && mounted.isOurs) await unmount(mounted.mount, { force: true });
+  }
+
+  #lost(mounted: Mounted, cause?: unknown): DriverError {
+    if (this.root.mounted === mounted) this.#noteAway();
+    return new DriverError("unavailable", `Drive ${this.#name} was pulled or unmounted`, { cause, retryAfterMs: 1000 });
+  }
+
+  #noteAway(): void {
+    this.#isAway = true;
+  }
+
+  #startWatch(): void {
+    this.#watch ??= setInterval(() => void this.#look(), WATCH_MS);
+  }
+
+  /** Tells the host what changed. */
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      const signature = drivesSignature(this.#config.volume);
+      const isNews = signature !== this.#signature || ++this.#looks % ASK_EVERY === 0;
+      this.#signature = signature;
+      const { mounted } = this.root;
+      if (this.#released !== undefined) {
+        if (isThere(this.#released)) return;
+        this.#released = undefined;
+        this.#isAway = true;
+        this.#link.state({ held: false, available: false, reason: `Drive ${this.#name} was pulled` });
+      } else if (mounted !== undefined) {
+        if (isInPlace(mounted)) return;
+        this.#isAway = true;
+        this.#link.state({ available: false, reason: `Drive ${this.#name} was pulled or unmounted` });
+        if (this.#users === 0) await this.#dropStale(mounted);
+      }
+      if (!this.#isAway || (!isNews && this.#config.mount === "auto")) return;
+      const volumes = await findVolumes(this.#config.volume);
+      if (volumes.length !== 1) return;
+      if (this.#config.mount === "never" && mountOf(volumes[0]!, this.#config.mountPoint) === undefined) return;
+      this.#isAway = false;
+      this.#link.state({ available: true });
+    } catch (error) {
+      this.#link.log(
+        "warning",
+        `Cannot look for drive ${this.#name}: ${error instanceof Error ? error.message : error}`,
+      );
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+}
+
+/** Whether the drive below a mount is gone: its device is, or nothing can be read from it. */
+function isDead(point: string, source: string): boolean {
+  try {
+    Deno.lstatSync(source);
+    Deno.readDirSync(point)[Symbol.iterator]().next();
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound || /os error (5|6|19|30)\)/.test(String(error));
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Flash drives for tests: images of real filesystems on loop devices, plugged in and pulled by hand. What a test made
+ * is gone when it ends, also when it fails.
+ */
+import { hasCommand } from "./needs.ts";
+
+/** What the tests with drives need, for {@linkcode testNeeding}. */
+export const DRIVES = "root and loop devices";
+
+/** Whether this machine lets us attach and mount images. */
+export function hasDrives(): boolean {
+  if (Deno.uid() !== 0 || !["losetup", "mount", "umount", "blkid", "mkfs.ext4"].every(hasCommand)) return false;
+  const { success, stdout } = new Deno.Command("losetup", { args: ["--find"], stderr: "null" }).outputSync();
+  return success && stdout.length > 0;
+}
+
+/** Runs a tool of the system; returns what it printed. */
+export async function tool(command: string, ...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null" }).output();
+  if (!success) throw new Error(`${command} ${args.join(" ")}: ${new TextDecoder().decode(stderr).trim()}`);
+  return new TextDecoder().decode(stdout).trim();
+}
+
+/** How a drive is made. */
+export interface LoopDriveOptions {
+  /** @default {a new one} */
+  uuid?: string;
+  /** The image is sparse. @default {256} */
+  sizeMib?: number;
+  label?: string;
+}
+
+/** `EXT4_IOC_SHUTDOWN`: what the kernel does to a filesystem whose drive was pulled. */
+const SHUTDOWN = "import fcntl,os,struct,sys;fd=os.open(sys.argv[1],os.O_RDONLY);" +
+  "fcntl.ioctl(fd,0x8004587d,struct.pack('I',2))";
+
+/** One image with an ext4 filesystem. */
+export class LoopDrive implements AsyncDisposable {
+  readonly image: string;
+  readonly uuid: string;
+  /** The loop device, while it is plugged in. */
+  device: string | undefined;
+  readonly #mounts = new Set<string>();
+
+  private constructor(image: string, uuid: string) {
+    this.image = image;
+    this.uuid = uuid;
+  }
+
+  /** Makes an image in `dir`, not plugged in. */
+  static async make(dir: string, options: LoopDriveOptions = {}): Promise<LoopDrive> {
+    const uuid = options.uuid ?? crypto.randomUUID();
+    const image = `${dir}/${crypto.randomUUID()}.img`;
+    await Deno.writeFile(image, new Uint8Array(0));
+    await Deno.truncate(image, (options.sizeMib ?? 256) * 1024 * 1024);
+    const label = options.label === undefined ? [] : ["-L", options.label];
+    await tool("mkfs.ext4", "-q", "-F", "-U", uuid, ...label, "-E", "root_owner=0:0,lazy_itable_init=0", image);
+    return new LoopDrive(image, uuid);
+  }
+
+  /** Attaches it, under whatever number is free. */
+  async plugIn(options: { readOnly?: boolean } = {}): Promise<string> {
+    for (let attempt = 1;; attempt++) {
+      try {
+        const flags = options.readOnly === true ? ["--read-only"] : [];
+        return this.device = await tool("losetup", "--find", "--show", ...flags, this.image);
+      } catch (error) {
+        // Somebody else took the free one in between.
+        if (attempt === 20) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+
+  /** Mounts it at `point`, as the system or a person would. */
+  async mount(point: string, options = "rw"): Promise<void> {
+    await Deno.mkdir(point, { recursive: true });
+    await tool("mount", "-o", options, this.device!, point);
+    this.#mounts.add(point);
+  }
+
+  async unmount(point: string): Promise<void> {
+    await tool("umount", point);
+    this.#mounts.delete(point);
+  }
+
+  /** Puts files on it while it is not plugged in. */
+  async fill(files: Record<string, Uint8Array | string>): Promise<void> {
+    const dir = await Deno.makeTempDir({ prefix: "filesync-drive-" });
+    try {
+      await this.plugIn();
+      await this.mount(dir);
+      for (const [path, content] of Object.entries(files)) {
+        await Deno.mkdir(`${dir}/${path}`.slice(0, `${dir}/${path}`.lastIndexOf("/")), { recursive: true });
+        await Deno.writeFile(
+          `${dir}/${path}`,
+          typeof content === "string" ? new TextEncoder().encode(content) : content,
+        );
+      }
+      await this.unmount(dir);
+      await this.detach();
+    } finally {
+      await this.#clear();
+      await Deno.remove(dir);
+    }
+  }
+
+  /** The files on it by path, while it is not plugged in. */
+  async files(): Promise<Map<string, Uint8Array>> {
+    const dir = await Deno.makeTempDir({ prefix: "filesync-drive-" });
+    const found = new Map<string, Uint8Array>();
+    const walk = async (prefix: string) => {
+      for await (const { name, isDirectory } of Deno.readDir(`${dir}/${prefix}`)) {
+        if (isDirectory) await walk(`${prefix}${name}/`);
+        else found.set(prefix + name, await Deno.readFile(`${dir}/${prefix}${name}`));
+      }
+    };
+    try {
+      await this.plugIn();
+      await this.mount(dir);
+      await walk("");
+      found.delete("lost+found");
+      return found;
+    } finally {
+      await this.#clear();
+      await Deno.remove(dir);
+    }
+  }
+
+  /**
+   * Pulls it as a hand does: the filesystem is dead from now on wherever it is mounted, the device is gone, and nobody
+   * unmounts anything but by force.
+   */
+  async pull(): Promise<void> {
+    const { device } = this;
+    if (device === undefined) return;
+    for (const point of await mountPointsOf(device)) {
+      await tool("python3", "-c", SHUTDOWN, point);
+      await tool("umount", "-l", point);
+      this.#mounts.delete(point);
+    }
+    await this.detach();
+  }
+
+  /** Frees the loop device, and waits until nobody has it open any more: a drive that was pulled is gone for all. */
+  async detach(): Promise<void> {
+    const { device } = this;
+    this.device = undefined;
+    if (device === undefined) return;
+    await tool("losetup", "-d", device);
+    const file = `/sys/block/${device.slice("/dev/".length)}/loop/backing_file`;
+    for (let looks = 0; await isImage(file, this.image); looks++) {
+      if (looks === 1000) throw new Error(`${device} is still in use`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async #clear(): Promise<void> {
+    if (this.device !== undefined) {
+      for (const point of await mountPointsOf(this.device)) await tool("umount", "-l", point).catch(() => {});
+    }
+    this.#mounts.clear();
+    await this.detach().catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#clear();
+    await Deno.remove(this.image).catch(() => {});
+  }
+}
+
+async function isImage(file: string, image: string): Promise<boolean> {
+  try {
+    return (await Deno.readTextFile(file)).startsWith(image);
+  } catch {
+    return false;
+  }
+}
+
+/** Where a device is mounted, the latest first. */
+export async function mountPointsOf(device: string): Promise<string[]> {
+  const lines = (await Deno.readTextFile("/proc/self/mountinfo")).split("\n").map((line) => line.split(" "));
+  return lines.filter((fields) => fields[fields.indexOf("-") + 2] === device).map((fields) => fields[4]!).reverse();
+}
