@@ -135,14 +135,22 @@ function programPath(plugin: Plugin, program: string, path = "/usr/local/bin:/us
   if (found !== undefined) return found;
   throw cannotStart(
     plugin,
-    program.includes("/") ? `"${program}" is no executable file` : `"${program}" is not on PATH`,
+    !program.includes("/")
+      ? `"${program}" is not on PATH`
+      : isFile(program)
+      ? `"${program}" may not be executed: chmod +x ${program}`
+      : `"${program}" is no executable file`,
   );
 }
 
 function isExecutable(path: string): boolean {
+  return isFile(path, (mode) => (mode & 0o111) !== 0);
+}
+
+function isFile(path: string, has: (mode: number) => boolean = () => true): boolean {
   try {
     const { isFile, mode } = Deno.statSync(path);
-    return isFile && (mode === null || (mode & 0o111) !== 0);
+    return isFile && (mode === null || has(mode));
   } catch {
     return false;
   }

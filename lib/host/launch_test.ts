@@ -112,6 +112,7 @@ Deno.test("launchSpec() names what cannot be started", () => {
   const cases: [string[], RegExp][] = [
     [["no-such-program"], /"no-such-program" is not on PATH$/],
     [["./none"], /\/none" is no executable file$/],
+    [[new URL(import.meta.url).pathname], /launch_test\.ts" may not be executed: chmod \+x \/.*launch_test\.ts$/],
     [[], /its manifest names no command$/],
   ];
   for (const [command, message] of cases) {

@@ -4,7 +4,7 @@
  * and nobody is left behind.
  */
 import assert from "node:assert/strict";
-import { jsonLines, Running } from "../cli/support.ts";
+import { type Ended, jsonLines, Running } from "../cli/support.ts";
 import { testNeeding } from "../support/needs.ts";
 import { isAlive } from "./bad_drivers/open.ts";
 
@@ -12,6 +12,8 @@ const DRIVER = new URL("bad_drivers/zoo.py", import.meta.url).pathname;
 
 /** Most memory of the host with two dozen bad plugins, MiB: a line of 1 MiB that is nested deep costs the most. */
 const HOST_MIB_MAX = 300;
+/** Lines of the log in the minute that the daemon lives: most plugins are started again and again. */
+const LOG_LINES_MAX = 500;
 
 type Event = Record<string, unknown>;
 
@@ -49,6 +51,21 @@ const SOURCES: Record<string, End> = {
   "download-deep-resume": { event: "delivered" },
 };
 
+/** Plugins that never come to speak, by the name of their driver: what the folder holds beside the manifest. */
+const SILENT: Record<string, { command: string[]; script?: { text: string; mode: number }; words: RegExp }> = {
+  "no-right": {
+    command: ["./run.sh"],
+    script: { text: "#!/bin/sh\n", mode: 0o644 },
+    words: /no-right\/run\.sh" may not be executed: chmod \+x \/.*\/run\.sh$/,
+  },
+  "no-interpreter": { command: ["filesync-no-such-interpreter", "run.py"], words: /interpreter" is not on PATH$/ },
+  "no-shebang": {
+    command: ["./run.sh"],
+    script: { text: "#!/no/such/interpreter\n", mode: 0o755 },
+    words: /"no-shebang" ended with exit code 127 during "initialize"$/,
+  },
+};
+
 const TARGETS: Record<string, End> = {
   "upload-dies": { event: "parked", code: "broken", words: /"zoo" ended with exit code 3 during "upload"/ },
   "upload-writes-spool": { event: "parked", code: "corrupt", words: /spool's copy of .* is damaged/ },
@@ -82,6 +99,13 @@ async function inZoo(
       },
     };
     await Deno.writeTextFile(`${dir}/plugins/zoo/filesync-plugin.json`, JSON.stringify(manifest), { mode: 0o644 });
+    for (const [name, { command, script }] of Object.entries(SILENT)) {
+      const folder = `${dir}/plugins/${name}`;
+      await Deno.mkdir(folder);
+      const text = JSON.stringify({ ...manifest, name, command });
+      await Deno.writeTextFile(`${folder}/filesync-plugin.json`, text, { mode: 0o644 });
+      if (script !== undefined) await Deno.writeTextFile(`${folder}/run.sh`, script.text, { mode: script.mode });
+    }
     const local = (name: string) => ({ driver: "local", args: { dir: `./${name}` } });
     const zoo = (name: string, fault: string) => ({ driver: "zoo", args: { dir: `./${name}`, fault } });
     const common = { path: "{job}/{path}", finder: { settle: "0s" }, attempts: 1 };
@@ -158,36 +182,108 @@ function assertEnd(job: string, end: End, events: Event[], log: string): void {
   }
 }
 
+/** Every bad job and how it ends, as one table. */
+const ENDS: Record<string, End> = {
+  ...SOURCES,
+  ...TARGETS,
+  ...Object.fromEntries(
+    Object.entries(SILENT).map((
+      [name, { words }],
+    ): [string, End] => [name, { event: "device", code: "broken", words }]),
+  ),
+};
+
+function everyJob(local: (dir: string) => unknown, zoo: (dir: string, fault: string) => unknown): unknown[] {
+  return [
+    { name: "good", source: local("good"), target: local("out") },
+    ...Object.keys(SOURCES).map((fault) => ({ name: fault, source: zoo("in", fault), target: local("out") })),
+    ...Object.keys(TARGETS).map((fault) => ({ name: fault, source: local("in"), target: zoo("zoo-out", fault) })),
+    ...Object.keys(SILENT).map((name) => ({
+      name,
+      source: { driver: name, args: { dir: "./in" } },
+      target: local("out"),
+    })),
+  ];
+}
+
+/** What holds of the zoo however it was run. */
+async function judge(dir: string, { stdout, stderr }: { stdout: string; stderr: string }, most: number): Promise<void> {
+  const events = jsonLines(stdout);
+  assertGood(dir);
+  for (const [job, end] of Object.entries(ENDS)) assertEnd(job, end, events, stderr);
+  assertUntouched(dir);
+  assert.ok(most > 0 && most < HOST_MIB_MAX, `host took ${Math.round(most)} MiB`);
+  assert.deepEqual(processesOf(dir), []);
+  assert.equal(isAlive(Number(await Deno.readTextFile(`${dir}/fled`))), false, "what a plugin started ends with it");
+  assert.ok(!stdout.includes("\x1b") && !stderr.includes("\x1b"), "no driver moves a cursor");
+}
+
+/** Runs `work`, and returns how much memory `program` took at most, MiB. */
+async function mostOf(program: Running, work: () => Promise<void>): Promise<number> {
+  let most = 0;
+  const looking = setInterval(() => most = Math.max(most, mostMib(program.child.pid)), 50);
+  await work().finally(() => clearInterval(looking));
+  return most;
+}
+
 testNeeding(
   "python3",
   "sync --once: two dozen bad drivers come to their ends, and the healthy job delivers",
   async () => {
-    await inZoo((local, zoo) => [
-      { name: "good", source: local("good"), target: local("out") },
-      ...Object.keys(SOURCES).map((fault) => ({ name: fault, source: zoo("in", fault), target: local("out") })),
-      ...Object.keys(TARGETS).map((fault) => ({ name: fault, source: local("in"), target: zoo("zoo-out", fault) })),
-    ], async (dir) => {
+    await inZoo(everyJob, async (dir) => {
       await Deno.mkdir(`${dir}/zoo-out`);
       const program = new Running(dir, ["sync", "--once", "--json"]);
-      let most = 0;
-      const looking = setInterval(() => most = Math.max(most, mostMib(program.child.pid)), 50);
-      const { code, stdout, stderr } = await program.ended().finally(() => clearInterval(looking));
-      const events = jsonLines(stdout);
+      let ended: Ended | undefined;
+      const most = await mostOf(program, async () => void (ended = await program.ended()));
+      const { code, stdout, stderr } = ended!;
       assert.equal(code, 8, stderr);
-      assert.equal(events.at(-1)?.["exitCode"], 8);
-      assertGood(dir);
-      for (const [job, end] of [...Object.entries(SOURCES), ...Object.entries(TARGETS)]) {
-        assertEnd(job, end, events, stderr);
-      }
-      assertUntouched(dir);
-      assert.ok(most > 0 && most < HOST_MIB_MAX, `host took ${Math.round(most)} MiB`);
-      assert.deepEqual(processesOf(dir), []);
-      assert.equal(
-        isAlive(Number(await Deno.readTextFile(`${dir}/fled`))),
-        false,
-        "what a plugin started ends with it",
-      );
-      assert.ok(!stdout.includes("\x1b") && !stderr.includes("\x1b"), "no driver moves a cursor");
+      assert.equal(jsonLines(stdout).at(-1)?.["exitCode"], 8);
+      await judge(dir, { stdout, stderr }, most);
     });
   },
 );
+
+testNeeding(
+  "python3",
+  "sync: two dozen bad drivers do not end the daemon, which goes on delivering, and leave with it",
+  async () => {
+    await inZoo(everyJob, async (dir) => {
+      await Deno.mkdir(`${dir}/zoo-out`);
+      const program = new Running(dir, ["sync", "--json"]);
+      const most = await mostOf(program, async () => {
+        const lines = (job: string, event: string) => new RegExp(`^(?=.*"${job}[".])(?=.*"event":"${event}").*$`, "m");
+        for (const [job, { event, words }] of Object.entries(ENDS)) {
+          if (event === "listing") await program.stderrMatches(words!);
+          else if (event !== "left") await program.stdoutMatches(lines(job, event));
+        }
+        for (let n = 0; n < 12; n++) await program.stdoutMatches(lines("good", "delivered"));
+        // All have come to their ends; what comes now is delivered all the same.
+        await Deno.writeFile(`${dir}/good/late.bin`, new Uint8Array(5000).fill(9));
+        await program.stdoutMatches(/^(?=.*"delivered")(?=.*"late\.bin").*$/m);
+      });
+      assert.ok(isAlive(program.child.pid));
+      program.child.kill("SIGTERM");
+      const { code, stdout, stderr } = await program.ended();
+      assert.equal(code, 143, stderr);
+      await judge(dir, { stdout, stderr }, most);
+      assert.ok(stderr.split("\n").length < LOG_LINES_MAX, `${stderr.split("\n").length} lines`);
+    });
+  },
+);
+
+testNeeding("python3", "sync refuses a plugin that others can write to before anything of it runs", async () => {
+  for (const [name, mode] of [["filesync-plugin.json", 0o666], ["run.sh", 0o777]] as const) {
+    await inZoo((local) => [
+      { name: "good", source: local("good"), target: local("out") },
+      { name: "open", source: { driver: "no-shebang", args: { dir: "./in" } }, target: local("out") },
+    ], async (dir) => {
+      const path = `${dir}/plugins/no-shebang/${name}`;
+      await Deno.writeTextFile(`${dir}/plugins/no-shebang/run.sh`, `#!/bin/sh\ntouch ${dir}/ran\n`);
+      await Deno.chmod(path, mode);
+      const { code, stderr } = await new Running(dir, ["sync", "--once"]).ended();
+      assert.equal(code, 3, stderr);
+      assert.match(stderr, new RegExp(`Driver "no-shebang" cannot be used: Others can write to "${path}"`));
+      assertUntouched(dir);
+    });
+  }
+});
