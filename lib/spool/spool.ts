@@ -320,6 +320,8 @@ export interface SpoolFileStat {
   sizeBytes: number;
   inode: number;
   ctimeMs: number;
+  /** Last change of its bytes. */
+  modifiedMs: number;
   /** Names of the file: more than one when a target has it, or may take it. */
   links: number;
 }
@@ -396,6 +398,7 @@ export function statSpoolFile(path: string): SpoolFileStat | undefined {
     sizeBytes: info.size,
     inode: info.ino ?? 0,
     ctimeMs: info.ctime?.getTime() ?? 0,
+    modifiedMs: info.mtime?.getTime() ?? 0,
     links: info.nlink ?? 1,
   };
 }

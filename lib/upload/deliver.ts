@@ -310,7 +310,9 @@ async function checkUntouched(
   before: SpoolFileStat,
 ): Promise<void> {
   const after = statSpoolFile(path);
-  if (after === undefined || (after.inode === before.inode && after.ctimeMs === before.ctimeMs)) return;
+  const isSame = after?.inode === before.inode && after.ctimeMs === before.ctimeMs &&
+    after.modifiedMs === before.modifiedMs;
+  if (after === undefined || isSame) return;
   await checkSpoolFile(store, delivery, path);
 }
 

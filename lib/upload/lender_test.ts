@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DriverError, type UploadParams } from "../driver/mod.ts";
 import { Bed } from "../../tests/support/engine_bed.ts";
+import { laterThan } from "../../tests/support/disk_clock.ts";
 import type { FakeCall } from "../../tests/support/fake_device.ts";
 
 /** A bed with these files in its spool, whose targets take what they are offered into `<bed.dir>/published`. */
@@ -67,6 +68,20 @@ Deno.test("Uploader.run() lets a target take the spool file, and offers none to 
   bed.start();
   await bed.until(() => bed.told("delivered").length === 2);
   assert.deepEqual(offers, [true, undefined]);
+  assert.deepEqual([bed.spoolBytes(), bed.spool.usedBytes], [0, 0]);
+});
+
+Deno.test("Uploader.run() believes no receipt of a target that wrote to what it was offered and did not take it", async () => {
+  await using bed = await taking({ a: "bytes of a" }, ["nas"]);
+  const path = spoolPath(bed, "a");
+  await laterThan(path);
+  bed.target.script = ({ method, params, nth }) => {
+    // Perhaps in the very tick of the disk's clock in which it was offered.
+    if (method === "upload" && nth === 0) Deno.writeTextFileSync((params as UploadParams).spoolFile, "bytes of b");
+  };
+  bed.start();
+  await bed.until(() => bed.told("delivered").length === 1);
+  assert.equal(bed.source.count("download"), 2, "it was fetched again");
   assert.deepEqual([bed.spoolBytes(), bed.spool.usedBytes], [0, 0]);
 });
 

@@ -3,6 +3,7 @@ import { DriverError, type ErrorCode, type UploadParams } from "../driver/mod.ts
 import { StateError } from "../state/mod.ts";
 import { Bed, type BedOptions } from "../../tests/support/engine_bed.ts";
 import { death, type FakeCall, OpenAccess, sha256, someBytes } from "../../tests/support/fake_device.ts";
+import { laterThan } from "../../tests/support/disk_clock.ts";
 
 /** A bed with these files in its spool; nothing runs. */
 async function spooled(contents: Record<string, string | Uint8Array>, options: BedOptions = {}): Promise<Bed> {
@@ -20,18 +21,6 @@ async function spool(bed: Bed, contents: Record<string, string | Uint8Array>): P
 }
 
 const spoolPath = (bed: Bed, path: string) => bed.spool.filePath(bed.deviceDir, bed.file(path)["id"] as number);
-
-/** Waits until the disk's clock, which is coarse, has moved on from the file's last change. */
-async function laterThan(path: string): Promise<void> {
-  const changedMs = Deno.statSync(path).ctime!.getTime();
-  for (const probe = `${path}.probe`;;) {
-    Deno.writeTextFileSync(probe, "");
-    const isLater = Deno.statSync(probe).ctime!.getTime() > changedMs;
-    Deno.removeSync(probe);
-    if (isLater) return;
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
 
 /** Fails each upload of "bad" with `error`. */
 const failing = (error: DriverError) => ({ method, path }: FakeCall) => {

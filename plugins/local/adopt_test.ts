@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { temporaryPath, type UploadParams } from "../../lib/driver/mod.ts";
 import { testNeeding } from "../../tests/support/needs.ts";
-import { testCall, withDriver } from "./test_call.ts";
+import { newDriver, testCall, withDriver } from "./test_call.ts";
 
 const bytes = new Uint8Array(100_000).map((_, at) => at * 7 + (at >> 8));
 const sha256 = createHash("sha256").update(bytes).digest("hex");
@@ -149,4 +149,36 @@ Deno.test("upload() sees that a directory has become another", () =>
     await driver.upload(await lent(base, "dir/b"), testCall());
     assert.equal(inode(`${base}/root/dir/b`), inode(own(base)));
     assert.deepEqual(namesIn(`${base}/root/dir`), ["a", "b"]);
+  }));
+
+Deno.test("upload() takes a sparse file of 5 GB as it is, and download() goes on in one behind 4 GiB", () =>
+  withDriver("target", async (driver, base) => {
+    const sizeBytes = 5_000_000_000;
+    await Deno.mkdir(`${base}/source`);
+    await Deno.writeTextFile(own(base), "start");
+    using file = await Deno.open(own(base), { write: true });
+    await file.truncate(sizeBytes - 3);
+    await file.seek(0, Deno.SeekMode.End);
+    await file.write(new TextEncoder().encode("end"));
+    await Deno.link(own(base), `${base}/spool/1.loan`);
+    const spoolFile = `${base}/spool/1.loan`;
+    // Nobody reads it, so nobody sees that this is not its SHA-256.
+    await driver.upload({ spoolFile, path: "big", sizeBytes, sha256, mayTake: true, onExisting: "fail" }, testCall());
+    const info = Deno.statSync(`${base}/root/big`);
+    assert.deepEqual([info.size, info.ino], [sizeBytes, inode(own(base))]);
+    assert.ok(info.blocks! * 512 < 2 ** 20, "its holes are still holes");
+
+    const source = newDriver("source", base);
+    const offsetBytes = sizeBytes - 1_000_000;
+    const partial = `${base}/spool/2.part`;
+    await Deno.writeTextFile(partial, "start");
+    await Deno.truncate(partial, offsetBytes);
+    const expect = { sizeBytes, modifiedMs: info.mtime!.getTime() };
+    const result = await source.download({ path: "big", spoolFile: partial, offsetBytes, expect }, testCall());
+    assert.equal(result.sizeBytes, sizeBytes);
+    using fetched = await Deno.open(partial);
+    await fetched.seek(sizeBytes - 6, Deno.SeekMode.Start);
+    const tail = new Uint8Array(10);
+    assert.equal(await fetched.read(tail), 6);
+    assert.deepEqual([...tail.subarray(0, 6)], [0, 0, 0, ...new TextEncoder().encode("end")]);
   }));

@@ -69,6 +69,8 @@ const SILENT: Record<string, { command: string[]; script?: { text: string; mode:
 const TARGETS: Record<string, End> = {
   "upload-dies": { event: "parked", code: "broken", words: /"zoo" ended with exit code 3 during "upload"/ },
   "upload-writes-spool": { event: "parked", code: "corrupt", words: /spool's copy of .* is damaged/ },
+  "upload-takes-and-spoils": { event: "parked", code: "corrupt", words: /spool's copy of .* is damaged/ },
+  "upload-takes-and-fails": { event: "parked", code: "failed", words: /Spoilt what was taken/ },
   "upload-lies": { event: "parked", code: "uncertain", words: /"zoo" breaks the contract in "upload"/ },
 };
 

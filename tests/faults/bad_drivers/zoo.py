@@ -241,8 +241,36 @@ def upload_writes_spool(call, params):
 
 
 @fault("upload")
+def upload_takes_and_spoils(call, params):
+    with open(params["spoolFile"], "r+b") as spool:
+        spool.write(b"EVIL")
+    return good["upload"](call, params)
+
+
+@fault("upload")
+def upload_takes_and_fails(call, params):
+    taken = os.path.join(folder.root, params["path"])
+    os.makedirs(os.path.dirname(taken), exist_ok=True)
+    os.rename(params["spoolFile"], taken)
+    with open(taken, "r+b") as published:
+        published.write(b"EVIL")
+    raise Failure("failed", "Spoilt what was taken")
+
+
+@fault("upload")
 def upload_lies(call, params):
     return {**good["upload"](call, params), "path": "../up", "sizeBytes": "1", "verified": "yes"}
+
+
+def initialize(call, params):
+    result = honest_initialize(call, params)
+    if params["args"].get("fault", "").startswith("upload-takes"):
+        result["capabilities"]["takesSpoolFile"] = True
+    return result
+
+
+honest_initialize = good["initialize"]
+good["initialize"] = initialize
 
 
 def method(name):
