@@ -19,7 +19,7 @@ import { routes } from "./routes.ts";
 import { VERSION } from "./version.ts";
 
 /** Groups of commands: named alone they show their help, and that is a mistake in a script. */
-const GROUPS = ["plugins", "config", "service"];
+const GROUPS = ["plugins", "config", "service", "serve"];
 
 /** Runs one command. Never throws. */
 export async function main(args: string[], options: ContextOptions): Promise<number> {

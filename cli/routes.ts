@@ -16,6 +16,7 @@ import { config, docs, flag, json, lazy, text, value } from "./route_parts.ts";
 import { forget, manifest, retry, why } from "./routes_admin.ts";
 import { plugins } from "./routes_plugins.ts";
 import { service } from "./routes_service.ts";
+import { serve } from "./routes_serve.ts";
 
 const sync = buildCommand<SyncFlags, [], Context>({
   loader: lazy(() => import("./commands/sync.ts")),
@@ -187,6 +188,7 @@ export const routes = buildRouteMap<string, Context>({
       docs: { brief: "Check, explain and convert the configuration" },
     }),
     service,
+    serve,
     version,
   },
   docs: {

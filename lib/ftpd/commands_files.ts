@@ -1,5 +1,5 @@
 /** Names, directories, sizes and times. */
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 import { entryOf } from "./directory.ts";
 import { formatTime, mlsxLine, parseTime } from "./listing.ts";
 import { infoOf, splitVirtual, virtualPath } from "./paths.ts";
@@ -83,8 +83,10 @@ async function dele(session: Session, argument: string): Promise<void> {
 async function remove(session: Session, argument: string, check: (info: Deno.FileInfo) => void): Promise<void> {
   const path = virtualPath(session.directory, argument);
   const real = await session.context.jail.name(path);
-  check(await Deno.lstat(real));
+  const info = await Deno.lstat(real);
+  check(info);
   await Deno.remove(real);
+  if (info.isFile) session.context.quota.free(info.size);
   session.log({ event: "removed", path });
   await session.reply(250, "Removed");
 }
@@ -102,8 +104,10 @@ async function rnto(session: Session, argument: string): Promise<void> {
   const { jail } = session.context;
   const path = virtualPath(session.directory, argument);
   const [from, to] = [await jail.name(session.renameFrom), await jail.name(path)];
-  if ((await infoOf(to))?.isDirectory) throw new Refusal(553, "A directory has the new name");
+  const replaced = await infoOf(to);
+  if (replaced?.isDirectory) throw new Refusal(553, "A directory has the new name");
   await Deno.rename(from, to);
+  if (replaced?.isFile && from !== to) session.context.quota.free(replaced.size);
   await syncDirectory(directoryOf(to));
   if (directoryOf(from) !== directoryOf(to)) await syncDirectory(directoryOf(from));
   session.log({ event: "renamed", path: session.renameFrom, to: path });
@@ -140,6 +144,6 @@ async function mfmt(session: Session, argument: string): Promise<void> {
 async function mlst(session: Session, argument: string): Promise<void> {
   const path = virtualPath(session.directory, argument);
   const entry = await entryOf(session.context.jail, path, path);
-  const line = mlsxLine(entry, session.facts, { writable: !session.context.readOnly });
+  const line = mlsxLine(entry, session.facts, { writable: !session.readOnly });
   await session.reply(250, "Facts", line, "End");
 }

@@ -1,5 +1,5 @@
 /** Login, features and the settings of a session. */
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 import { type Fact, FACTS } from "./listing.ts";
 import type { Session } from "./session.ts";
 
@@ -43,8 +43,10 @@ async function pass(session: Session, argument: string): Promise<void> {
   const { guard, limits } = session.context;
   if (session.user === undefined) return await session.reply(503, "Send the name with USER first");
   await session.pause(guard.delayMs(session.peer));
-  if (await guard.check(session.peer, session.user, argument)) {
+  const account = await guard.check(session.peer, session.user, argument);
+  if (account !== undefined) {
     session.loggedIn = true;
+    session.readOnly = session.context.readOnly || account.readOnly;
     session.log({ event: "login", user: session.user });
     return await session.reply(230, "Logged in");
   }

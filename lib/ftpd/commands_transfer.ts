@@ -1,5 +1,5 @@
 /** Data connections and what moves over them. */
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 import { directoryOf, syncDirectory } from "./commands_files.ts";
 import { DataChannel, LineSender, receiveFile, sendFile } from "./data_channel.ts";
 import { entriesOf, entryOf } from "./directory.ts";
@@ -79,18 +79,21 @@ async function store(session: Session, argument: string, mode: "replace" | "appe
   const size = before?.size ?? 0;
   const startAt = session.restartAt;
   if (mode === "replace" && startAt > size) throw new Refusal(554, `File has only ${size} bytes`);
+  const { quota } = session.context;
+  await quota.check(mode === "append" ? 0 : size - startAt);
   await transfer(session, "Ready to receive", async (data, begin) => {
     const release = await session.context.uploads.claim(real, data);
     try {
       using file = await Deno.open(real, { write: true, create: true });
       if (mode === "append") await file.seek(0, Deno.SeekMode.End);
       else {
+        quota.free(Math.max(0, (await file.stat()).size - startAt));
         await file.truncate(startAt);
         await file.seek(startAt, Deno.SeekMode.Start);
       }
       await begin();
       try {
-        await receiveFile(file, data);
+        await receiveFile(file, data, quota);
       } finally {
         // 226 is a promise that a client deletes its own copy by, and SIZE after a broken transfer is one too.
         await file.sync();
@@ -103,7 +106,7 @@ async function store(session: Session, argument: string, mode: "replace" | "appe
 }
 
 async function list(session: Session, argument: string): Promise<void> {
-  const options = { writable: !session.context.readOnly, nowMs: Date.now() };
+  const options = { writable: !session.readOnly, nowMs: Date.now() };
   await sendEntries(session, withoutOptions(argument), (entry) => listLine(entry, options));
 }
 
@@ -112,7 +115,7 @@ async function nlst(session: Session, argument: string): Promise<void> {
 }
 
 async function mlsd(session: Session, argument: string): Promise<void> {
-  const options = { writable: !session.context.readOnly };
+  const options = { writable: !session.readOnly };
   const path = virtualPath(session.directory, argument);
   const info = await Deno.stat(await session.context.jail.existing(path));
   if (!info.isDirectory) throw new Refusal(501, "Not a directory: use MLST");

@@ -1,4 +1,5 @@
 /** One data connection: moves bytes, notices a stall, and can be aborted at any moment. */
+import { full, type Quota } from "./quota.ts";
 import { Refusal } from "./refusal.ts";
 import type { Wire } from "./types.ts";
 
@@ -84,11 +85,21 @@ export async function sendFile(file: Deno.FsFile, data: DataChannel): Promise<vo
   }
 }
 
-/** Writes what comes until the peer ends it to `file`. */
-export async function receiveFile(file: Deno.FsFile, data: DataChannel): Promise<void> {
+/**
+ * Writes what comes until the peer ends it to `file`.
+ * @throws {Refusal} 552 when the quota is used up; what fits is written
+ */
+export async function receiveFile(file: Deno.FsFile, data: DataChannel, quota: Quota): Promise<void> {
   const buffer = new Uint8Array(BLOCK_BYTES);
   for (let count = await data.read(buffer); count !== null; count = await data.read(buffer)) {
-    for (let at = 0; at < count;) at += await file.write(buffer.subarray(at, count));
+    const granted = quota.take(count);
+    let at = 0;
+    try {
+      while (at < granted) at += await file.write(buffer.subarray(at, granted));
+    } finally {
+      quota.free(granted - at);
+    }
+    if (granted < count) throw full();
   }
 }
 

@@ -1,5 +1,7 @@
 /** Compares passwords, and makes guessing slow: each wrong one from an address doubles the wait for its next answer. */
 
+import type { FtpUser } from "./types.ts";
+
 /** Addresses that are remembered; the oldest goes first. */
 const ADDRESSES_MAX = 1000;
 /** A wrong password is forgotten after this, milliseconds. */
@@ -7,15 +9,24 @@ const FORGET_MS = 10 * 60_000;
 /** The wait grows to so many times the first one. */
 const GROWTH_MAX = 16;
 
-/** What the server knows of wrong passwords. */
+/** Somebody who may log in. */
+export interface Account extends FtpUser {
+  readOnly: boolean;
+}
+
+/** What the server knows of its users and of wrong passwords. */
 export class LoginGuard {
-  readonly #expected: { user: Promise<Uint8Array>; passwd: Promise<Uint8Array> };
+  readonly #expected: { account: Account; user: Promise<Uint8Array>; passwd: Promise<Uint8Array> }[];
   readonly #firstDelayMs: number;
   readonly #failures = new Map<string, { count: number; lastMs: number }>();
 
   /** @param firstDelayMs wait after the first wrong password of an address */
-  constructor(user: string, passwd: string, firstDelayMs: number) {
-    this.#expected = { user: digest(user), passwd: digest(passwd) };
+  constructor(accounts: readonly Account[], firstDelayMs: number) {
+    this.#expected = accounts.map((account) => ({
+      account,
+      user: digest(account.user),
+      passwd: digest(account.passwd),
+    }));
     this.#firstDelayMs = firstDelayMs;
   }
 
@@ -26,13 +37,18 @@ export class LoginGuard {
     return this.#firstDelayMs * Math.min(GROWTH_MAX, 2 ** (failure.count - 1));
   }
 
-  /** Whether the pair is the right one. Takes the same time for every wrong one. */
-  async check(address: string, user: string, passwd: string): Promise<boolean> {
-    const sameUser = equal(await digest(user), await this.#expected.user);
-    const samePasswd = equal(await digest(passwd), await this.#expected.passwd);
-    if (sameUser && samePasswd) {
+  /** Whose the pair is; `undefined` for a wrong one. Takes the same time for every wrong one. */
+  async check(address: string, user: string, passwd: string): Promise<Account | undefined> {
+    const [userDigest, passwdDigest] = [await digest(user), await digest(passwd)];
+    let found: Account | undefined;
+    for (const expected of this.#expected) {
+      const sameUser = equal(userDigest, await expected.user);
+      const samePasswd = equal(passwdDigest, await expected.passwd);
+      if (sameUser && samePasswd) found = expected.account;
+    }
+    if (found !== undefined) {
       this.#failures.delete(address);
-      return true;
+      return found;
     }
     const count = this.delayMs(address) === 0 ? 0 : this.#failures.get(address)?.count ?? 0;
     this.#failures.delete(address);
@@ -43,7 +59,7 @@ export class LoginGuard {
         break;
       }
     }
-    return false;
+    return undefined;
   }
 }
 

@@ -1,16 +1,25 @@
 import assert from "node:assert/strict";
 import { LoginGuard } from "./login_guard.ts";
 
+const PILOT = { user: "pilot", passwd: "secret", readOnly: false };
+const GUEST = { user: "guest", passwd: "look", readOnly: true };
+
 Deno.test("LoginGuard takes the right pair only", async () => {
-  const guard = new LoginGuard("pilot", "secret", 100);
-  assert.equal(await guard.check("a", "pilot", "secret"), true);
-  for (const [user, passwd] of [["pilot", ""], ["", "secret"], ["pilot", "Secret"], ["pilots", "ecret"]] as const) {
-    assert.equal(await guard.check("a", user, passwd), false);
+  const guard = new LoginGuard([PILOT, GUEST], 100);
+  assert.equal(await guard.check("a", "pilot", "secret"), PILOT);
+  assert.equal(await guard.check("a", "guest", "look"), GUEST);
+  for (
+    const [user, passwd] of [["pilot", ""], ["", "secret"], ["pilot", "Secret"], ["pilots", "ecret"], [
+      "guest",
+      "secret",
+    ]] as const
+  ) {
+    assert.equal(await guard.check("a", user, passwd), undefined);
   }
 });
 
 Deno.test("LoginGuard doubles the wait with each wrong password of an address, up to a bound, and forgives after a login", async () => {
-  const guard = new LoginGuard("pilot", "secret", 100);
+  const guard = new LoginGuard([PILOT, GUEST], 100);
   const waits: number[] = [guard.delayMs("a")];
   for (let n = 0; n < 7; n++) {
     await guard.check("a", "pilot", "guess");
@@ -23,7 +32,7 @@ Deno.test("LoginGuard doubles the wait with each wrong password of an address, u
 });
 
 Deno.test("LoginGuard remembers a bounded number of addresses", async () => {
-  const guard = new LoginGuard("pilot", "secret", 100);
+  const guard = new LoginGuard([PILOT, GUEST], 100);
   for (let n = 0; n <= 1000; n++) await guard.check(`address ${n}`, "pilot", "guess");
   assert.equal(guard.delayMs("address 0"), 0);
   assert.equal(guard.delayMs("address 1000"), 100);

@@ -4,4 +4,4 @@
  * @module
  */
 export { FTP_LIMITS, startFtpServer } from "./server.ts";
-export type { FtpEvent, FtpLimits, FtpServer, FtpServerOptions } from "./types.ts";
+export type { FtpEvent, FtpLimits, FtpServer, FtpServerOptions, FtpUser } from "./types.ts";

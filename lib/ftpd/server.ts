@@ -1,7 +1,9 @@
 /** Listens, counts and ends sessions. */
+import { COMMANDS } from "./commands.ts";
 import { LoginGuard } from "./login_guard.ts";
 import { plainAddress } from "./passive.ts";
 import { Jail } from "./paths.ts";
+import { Quota } from "./quota.ts";
 import { type ServerContext, Session } from "./session.ts";
 import { type FtpLimits, type FtpServer, type FtpServerOptions, writeAll } from "./types.ts";
 import { Uploads } from "./uploads.ts";
@@ -22,19 +24,28 @@ export const FTP_LIMITS: FtpLimits = {
 const ACCEPT_PAUSE_MS = 100;
 
 /**
- * Starts an FTP server (RFC 959, 2389, 2428, 3659) for one user and one directory, passive mode only.
+ * Starts an FTP server (RFC 959, 2389, 2428, 3659) for one directory, one user who writes and others who only read;
+ * passive mode only.
  *
  * What a client may rely on: 226 after STOR means that the bytes are on disk; RNTO replaces a file in one step; an
  * interrupted upload leaves a true prefix that REST or APPE goes on from; nothing outside `root` can be reached.
  *
- * @throws {TypeError} when the user or the password is empty, or the range of ports is none
+ * @throws {TypeError} when a user or a password is empty, two users have one name, or the range of ports is none
  * @throws {Deno.errors.NotFound} when `root` does not exist
  * @throws {Deno.errors.AddrInUse} when the port is taken
  */
 export async function startFtpServer(options: FtpServerOptions): Promise<FtpServer> {
-  if (options.user === "") throw new TypeError("Cannot start the FTP server: user is empty");
-  if (options.passwd === "") {
-    throw new TypeError("Cannot start the FTP server: password is empty, and there is no default");
+  const readOnly = options.readOnly ?? false;
+  const accounts = [
+    { user: options.user, passwd: options.passwd, readOnly },
+    ...(options.readers ?? []).map((reader) => ({ ...reader, readOnly: true })),
+  ];
+  for (const { user, passwd } of accounts) {
+    if (user === "") throw new TypeError("Cannot start the FTP server: user is empty");
+    if (passwd === "") throw new TypeError("Cannot start the FTP server: password is empty, and there is no default");
+  }
+  if (new Set(accounts.map(({ user }) => user)).size < accounts.length) {
+    throw new TypeError("Cannot start the FTP server: two users have one name");
   }
   const { passivePorts } = options;
   if (
@@ -51,11 +62,13 @@ export async function startFtpServer(options: FtpServerOptions): Promise<FtpServ
   }
   const limits = { ...FTP_LIMITS, ...options.limits };
   const context: ServerContext = {
+    commands: COMMANDS,
     jail: new Jail(root),
-    guard: new LoginGuard(options.user, options.passwd, limits.loginDelayMs),
+    guard: new LoginGuard(accounts, limits.loginDelayMs),
     uploads: new Uploads(limits.abandonedMs),
+    quota: new Quota(root, options.quotaBytes),
     limits,
-    readOnly: options.readOnly ?? false,
+    readOnly,
     log: options.log ?? (() => {}),
     ...(passivePorts === undefined ? {} : { passivePorts }),
   };

@@ -45,6 +45,9 @@ Deno.test("startFtpServer() refuses an empty password, an empty user, a root tha
   const good = { root, user: "pilot", passwd: "secret" };
   await assert.rejects(startFtpServer({ ...good, passwd: "" }), { name: "TypeError", message: /password is empty/ });
   await assert.rejects(startFtpServer({ ...good, user: "" }), { name: "TypeError" });
+  for (const reader of [{ user: "pilot", passwd: "x" }, { user: "guest", passwd: "" }, { user: "", passwd: "x" }]) {
+    await assert.rejects(startFtpServer({ ...good, readers: [reader] }), { name: "TypeError" });
+  }
   await assert.rejects(startFtpServer({ ...good, root: `${root}/absent` }), { name: "NotFound" });
   await assert.rejects(startFtpServer({ ...good, passivePorts: { first: 9, last: 8 } }), { name: "TypeError" });
   await Deno.remove(root);
@@ -245,6 +248,46 @@ Deno.test("A read-only server refuses every change and serves reads", () =>
     }
     assert.deepEqual(await client.fetch("RETR a"), bytesOf("a"));
     assert.match((await client.say("MLST a")).text, /perm=r;/);
+  }));
+
+Deno.test("A reader may read beside a user who writes", () =>
+  bench({ readers: [{ user: "guest", passwd: "look" }] }, async ({ login, root }) => {
+    await Deno.writeTextFile(`${root}/a`, "a");
+    const client = await login();
+    assert.equal(await client.code("USER guest"), 331);
+    assert.equal(await client.code("PASS secret"), 530);
+    assert.equal(await client.code("USER guest"), 331);
+    assert.equal(await client.code("PASS look"), 230);
+    for (const line of ["STOR b", "APPE a", "DELE a", "MKD d", "RNFR a", "MFMT 20200101000000 a"]) {
+      assert.equal((await client.say(line)).text, "550 This user may only read", line);
+    }
+    assert.deepEqual(await client.fetch("RETR a"), bytesOf("a"));
+    assert.match((await client.say("MLST a")).text, /perm=r;/);
+    assert.equal(await client.code("USER pilot"), 331);
+    assert.equal(await client.code("PASS secret"), 230);
+    assert.equal(await client.code("DELE a"), 250);
+  }));
+
+Deno.test("A quota ends an upload with 552, keeps what fits, and gives back what is removed, cut or replaced", () =>
+  bench({ quotaBytes: 10 }, async ({ login, root }) => {
+    await Deno.mkdir(`${root}/d`);
+    await Deno.writeTextFile(`${root}/d/before`, "123");
+    const client = await login();
+    assert.equal((await client.store("STOR a", bytesOf("4567"))).code, 226);
+    assert.equal((await client.store("STOR b", bytesOf("89abcd"))).code, 552);
+    assert.equal(await Deno.readTextFile(`${root}/b`), "89a");
+    assert.equal((await client.store("APPE b", bytesOf("b"))).code, 552);
+    assert.equal((await client.store("STOR c", bytesOf("x"))).code, 552);
+    // Another content of the same size, and a resumed file, need no more than was there.
+    assert.equal((await client.store("STOR a", bytesOf("7654"))).code, 226);
+    await client.say("REST 2");
+    assert.equal((await client.store("STOR a", bytesOf("xx"))).code, 226);
+    assert.equal(await client.code("DELE b"), 250);
+    assert.equal((await client.store("STOR b", bytesOf("89a"))).code, 226);
+    assert.equal(await client.code("RNFR b"), 350);
+    assert.equal(await client.code("RNTO a"), 250);
+    assert.equal((await client.store("STOR c", bytesOf("1234"))).code, 226);
+    assert.equal((await client.store("STOR e", bytesOf("1"))).code, 552);
   }));
 
 Deno.test("Commands that are sent together are answered in their order", () =>

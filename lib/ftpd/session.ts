@@ -2,13 +2,14 @@
  * One control connection. Commands are answered one after another in the order in which they came, so that a client
  * may send several at once; only ABOR and STAT reach a running transfer.
  */
-import { COMMANDS } from "./commands.ts";
+import type { Command } from "./command.ts";
 import { ControlLines, parseCommand } from "./control_line.ts";
 import type { Abortable } from "./data_channel.ts";
 import { type Fact, FACTS } from "./listing.ts";
 import type { LoginGuard } from "./login_guard.ts";
 import { openPassive, type PassivePort } from "./passive.ts";
 import type { Jail } from "./paths.ts";
+import type { Quota } from "./quota.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import { type FtpEvent, type FtpLimits, type Wire, writeAll } from "./types.ts";
 import type { Uploads } from "./uploads.ts";
@@ -20,9 +21,11 @@ const LOGIN_MS = 60_000;
 
 /** What all sessions of a server share. */
 export interface ServerContext {
+  readonly commands: ReadonlyMap<string, Command>;
   readonly jail: Jail;
   readonly guard: LoginGuard;
   readonly uploads: Uploads;
+  readonly quota: Quota;
   readonly limits: FtpLimits;
   readonly readOnly: boolean;
   readonly passivePorts?: { first: number; last: number };
@@ -43,6 +46,8 @@ export class Session {
   readonly local: string;
   user: string | undefined;
   loggedIn = false;
+  /** Whether nothing may be changed: by the server's or the user's word. */
+  readOnly: boolean;
   wrongPasswords = 0;
   directory = "/";
   /** Where the next transfer starts, bytes. */
@@ -72,6 +77,7 @@ export class Session {
     this.peer = addresses.peer;
     this.local = addresses.local;
     this.context = context;
+    this.readOnly = context.readOnly;
   }
 
   /** Serves the connection until it ends. Never fails. */
@@ -223,11 +229,13 @@ export class Session {
   }
 
   async #execute({ verb, argument, tooLong }: Waiting): Promise<void> {
-    const command = COMMANDS.get(verb);
+    const command = this.context.commands.get(verb);
     if (tooLong) return await this.reply(500, "Command line is too long");
     if (command === undefined) return await this.reply(502, "Command is not known here");
     if (command.beforeLogin !== true && !this.loggedIn) return await this.reply(530, "Log in with USER and PASS first");
-    if (command.changes === true && this.context.readOnly) return await this.reply(550, "Server is read-only");
+    if (command.changes === true && this.readOnly) {
+      return await this.reply(550, this.context.readOnly ? "Server is read-only" : "This user may only read");
+    }
     if (command.needsArgument === true && argument === "") return await this.reply(501, `${verb} needs an argument`);
     try {
       await command.run(this, argument);

@@ -39,11 +39,18 @@ export interface FtpLimits {
   abandonedMs: number;
 }
 
+/** Somebody who may log in. */
+export interface FtpUser {
+  user: string;
+  /** Must not be empty. */
+  passwd: string;
+}
+
 /** Options of {@linkcode startFtpServer}. */
 export interface FtpServerOptions {
   /** The directory that is served; clients see it as `/`. Must exist. */
   root: string;
-  /** The one name that may log in. */
+  /** The name that may log in and write. */
   user: string;
   /** Must not be empty: there is no default password. */
   passwd: string;
@@ -53,6 +60,10 @@ export interface FtpServerOptions {
   port?: number;
   /** First and last port of passive data connections. Default: the system chooses. */
   passivePorts?: { first: number; last: number };
+  /** Who may log in and only read, beside `user`. */
+  readers?: readonly FtpUser[];
+  /** Most bytes that all files below `root` may have together. Default: what the disk has room for. */
+  quotaBytes?: number;
   /** Refuses every command that changes something. Default: false. */
   readOnly?: boolean;
   /** Default: `FTP_LIMITS`. */

@@ -12,6 +12,7 @@ const COMMANDS = [
   ["config", "schema"],
   ["config", "show"],
   ["config", "convert"],
+  ["serve", "ftp"],
 ];
 
 Deno.test("filesync --help lists the commands, on stdout", async () => {
@@ -36,7 +37,7 @@ Deno.test("filesync COMMAND --help shows examples that begin with the command", 
 
 Deno.test("filesync without a command shows its help and is a mistake", async () => {
   await inTempDir(async (dir) => {
-    for (const args of [[], ["config"], ["plugins"]]) {
+    for (const args of [[], ["config"], ["plugins"], ["serve"]]) {
       const { code, stdout, stderr } = await filesync(dir, args);
       assert.deepEqual([code, stdout], [2, ""], "stdout is for results");
       assert.match(stderr, /USAGE/);
