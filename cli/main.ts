@@ -6,6 +6,7 @@ const DRIVERS: Record<string, () => Promise<{ main: () => Promise<void> }>> = {
   local: () => import("../plugins/local/main.ts"),
   disk: () => import("../plugins/disk/main.ts"),
   ftp: () => import("../plugins/ftp/main.ts"),
+  webdav: () => import("../plugins/webdav/main.ts"),
   post: () => import("../plugins/post/main.ts"),
   mavftp: () => import("../plugins/mavftp/main.ts"),
 };

@@ -44,6 +44,9 @@ const ARROWS: Record<string, readonly string[]> = {
   "plugins": ["lib/protocol/serve.ts", "lib/driver"],
   // A drive is a directory that comes and goes: what is done with files is done once.
   "plugins/disk": ["lib/protocol/serve.ts", "lib/driver", "plugins/local"],
+  // What speaks HTTP shares one exchange, which tells the truth about what may have arrived.
+  "plugins/webdav": ["lib/protocol/serve.ts", "lib/driver", "plugins/http"],
+  "plugins/post": ["lib/protocol/serve.ts", "lib/driver", "plugins/http"],
 };
 
 /** Unit tests may use what tests share. */

@@ -31,6 +31,7 @@ Deno.test("checkManifest() takes every built-in manifest", () => {
     "local",
     "disk",
     "ftp",
+      "webdav",
     "post",
     "mavftp",
   ]);

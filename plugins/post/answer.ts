@@ -1,6 +1,7 @@
 /** From a server's answer to a receipt's link, or to the code of the contract. */
 import { DriverError, type ErrorCode, type ErrorDetails } from "../../lib/driver/mod.ts";
 import type { PostConfig } from "./config.ts";
+import { isMarkup, retryAfterMs, wordsOfBody } from "../http/words.ts";
 import { isLogLink } from "./flight_review.ts";
 
 /** What a server answered. */
@@ -14,10 +15,8 @@ export interface Answer {
   retryAfter?: string;
 }
 
-/** Longest rest that a server may ask for, milliseconds. */
-const RETRY_AFTER_MS_MAX = 60 * 60 * 1000;
-/** How much of a server's words is handed on. */
-const WORDS_MAX = 200;
+/** How much of an address that a server names is shown. */
+const LOCATION_MAX = 200;
 
 /**
  * The link to the file in an answer that is a success; `""` when it gives none.
@@ -37,10 +36,10 @@ export function linkOf(answer: Answer, config: PostConfig, nowMs: number = Date.
     throw notTheServer(answer);
   }
   if (success.link !== undefined && !isRedirect && link === undefined) {
-    if (isHtml(answer.text)) throw notTheServer(answer);
+    if (isMarkup(answer.text)) throw notTheServer(answer);
     throw new DriverError(
       "uncertain",
-      `Server answers ${status} without "${success.link.join(".")}": ${wordsOf(answer)}`,
+      `Server answers ${status} without "${success.link.join(".")}": ${wordsOfBody(answer.text)}`,
       { hint: 'Look whether the file is there, and correct "success"' },
     );
   }
@@ -77,7 +76,7 @@ function absolute(link: string | undefined, base: URL): string | undefined {
 }
 
 function redirected({ status, location }: Answer, { url }: PostConfig): DriverError {
-  const to = location === undefined ? "nowhere" : `"${location.slice(0, WORDS_MAX)}"`;
+  const to = location === undefined ? "nowhere" : `"${location.slice(0, LOCATION_MAX)}"`;
   return new DriverError("unavailable", `Server at ${url.host} answers ${status} and sends us to ${to}`, {
     hint: 'If the form has moved, change "uploader_url"; if a network wants a login first, log in',
   });
@@ -86,7 +85,7 @@ function redirected({ status, location }: Answer, { url }: PostConfig): DriverEr
 function notTheServer(answer: Answer): DriverError {
   return new DriverError(
     "unavailable",
-    `Something else than the upload server answers ${answer.status}: ${wordsOf(answer)}`,
+    `Something else than the upload server answers ${answer.status}: ${wordsOfBody(answer.text)}`,
     { hint: 'A network that wants a login first looks so; else check "uploader_url"' },
   );
 }
@@ -103,7 +102,7 @@ function refused(answer: Answer, config: PostConfig, nowMs: number): DriverError
   const details: ErrorDetails = hint === undefined ? {} : { hint };
   const waitMs = retryAfterMs(answer.retryAfter, nowMs);
   if (waitMs !== undefined) details.retryAfterMs = waitMs;
-  return new DriverError(code, `Server answers ${status}: ${wordsOf(answer)}`, details);
+  return new DriverError(code, `Server answers ${status}: ${wordsOfBody(answer.text)}`, details);
 }
 
 function meaningOf(status: number, config: PostConfig): [code: ErrorCode, hint?: string] {
@@ -149,27 +148,4 @@ export function searchRefused(status: number): DriverError {
   const words = `Server answers the search with ${status}`;
   if (isAway(status) || (status >= 300 && status < 400)) return new DriverError("unavailable", words);
   return new DriverError(status >= 500 ? "failed" : "uncertain", words);
-}
-
-/** `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3), milliseconds from now. */
-export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
-  if (header === undefined) return undefined;
-  const waitMs = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
-  // A Pi's clock may be wrong by years: a date far away means nothing.
-  return waitMs > 0 && waitMs <= RETRY_AFTER_MS_MAX ? waitMs : undefined;
-}
-
-function isHtml(text: string): boolean {
-  return /^\s*</.test(text);
-}
-
-/** A server's words in one line. */
-function wordsOf({ text }: Answer): string {
-  const plain = isHtml(text)
-    ? /<title[^>]*>([^<]*)/i.exec(text)?.[1] ?? text.replace(/<(style|script)[\s\S]*?<\/\1>|<[^>]*>/gi, " ")
-    : text;
-  // deno-lint-ignore no-control-regex
-  const line = plain.replace(/[\u0000-\u001f\u007f-\u009f\s]+/g, " ").trim();
-  if (line === "") return "no words";
-  return `"${line.length > WORDS_MAX ? `${line.slice(0, WORDS_MAX)}…` : line}"`;
 }

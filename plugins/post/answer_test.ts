@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DriverError } from "../../lib/driver/mod.ts";
-import { type Answer, linkOf, retryAfterMs, searchRefused } from "./answer.ts";
+import { type Answer, linkOf, searchRefused } from "./answer.ts";
 import { parseConfig } from "./config.ts";
 
 const LOG = "/plot_app?log=0f7f3f4e-9f8e-4a39-8a52-1c2d3e4f5a6b";
@@ -117,12 +117,4 @@ Deno.test("linkOf() hands on the server's words in one line, and its wish to wai
   assert.equal(refusal(answer(503, "a\n\u001b[31mb", { retryAfter: "120" })).details.retryAfterMs, 120_000);
   assert.equal(refusal(answer(503, "a\n\u001b[31mb")).message, 'Server answers 503: "a [31mb"');
   assert.ok(refusal(answer(500, "x".repeat(5000))).message.length < 300);
-});
-
-Deno.test("retryAfterMs() takes seconds and dates, and no more than an hour", () => {
-  assert.equal(retryAfterMs("5", 0), 5000);
-  assert.equal(retryAfterMs("Thu, 01 Jan 1970 00:01:00 GMT", 0), 60_000);
-  assert.equal(retryAfterMs("Thu, 01 Jan 2099 00:01:00 GMT", 0), undefined);
-  assert.equal(retryAfterMs("soon", 0), undefined);
-  assert.equal(retryAfterMs(undefined, 0), undefined);
 });

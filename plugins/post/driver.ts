@@ -11,13 +11,14 @@ import {
   type Receipt,
   type UploadParams,
 } from "../../lib/driver/mod.ts";
+import { ConnectionLost } from "../http/lost.ts";
 import { linkOf, searchRefused } from "./answer.ts";
 import { check } from "./check.ts";
 import { parseConfig, type PostConfig } from "./config.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
 import { checkIsLog, FLIGHT_REVIEW_BODY_BYTES, linkInSearch, searchUrl, taggedValues, tagOf } from "./flight_review.ts";
 import { fetchText, isReachable } from "./reach.ts";
-import { ConnectionLost, sendForm } from "./send.ts";
+import { sendForm } from "./send.ts";
 
 /** Forms of one server that are filled in at once: a Flight Review reads each log before it answers. */
 const CALLS_MAX = 2;

@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import type { Certificates } from "./certificates.ts";
 import { hasCommand } from "./needs.ts";
+import { freePort, type ServerCommand, startServer } from "./server_process.ts";
 
 export type FtpServerKind = "pure-ftpd" | "vsftpd" | "proftpd" | "pyftpdlib";
 
@@ -71,37 +72,8 @@ export async function startFtpServer(kind: FtpServerKind, options: FtpServerOpti
   const port = options.port ?? freePort();
   const account = kind === "vsftpd" ? { user: "anonymous", passwd: "secret" } : { user: "pi", passwd: "secret" };
   const setup: Setup = { dir, host, port, ...account, options };
-  const { command, args, env } = START[kind](setup);
-  const log = `${dir}/output.log`;
-  // One process group for the server and the children that it makes for connections.
-  const child = new Deno.Command("sh", {
-    args: ["-c", 'exec "$0" "$@" > "$FILESYNC_TEST_LOG" 2>&1', command, ...args],
-    env: { ...env, FILESYNC_TEST_LOG: log },
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-    detached: true,
-  }).spawn();
-  let isStopped = false;
-  const stop = async () => {
-    if (isStopped) return;
-    isStopped = true;
-    try {
-      Deno.kill(-child.pid as number, "SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
-    await child.status;
-    await Deno.remove(dir, { recursive: true });
-  };
-  try {
-    await untilItAnswers(host, port, child);
-  } catch (error) {
-    const words = await Deno.readTextFile(log).catch(() => "");
-    await stop();
-    throw new Error(`Cannot start ${kind}: ${(error as Error).message}: ${words}`);
-  }
-  return { kind, host, port, ...account, pid: child.pid, stop };
+  const { pid, stop } = await startServer(kind, { dir, host, port, ...START[kind](setup) });
+  return { kind, host, port, ...account, pid, stop };
 }
 
 interface Setup {
@@ -113,20 +85,14 @@ interface Setup {
   options: FtpServerOptions;
 }
 
-interface Start {
-  command: string;
-  args: string[];
-  env?: Record<string, string>;
-}
-
-const START: Record<FtpServerKind, (setup: Setup) => Start> = {
+const START: Record<FtpServerKind, (setup: Setup) => ServerCommand> = {
   "pure-ftpd": startPureFtpd,
   vsftpd: startVsftpd,
   proftpd: startProftpd,
   pyftpdlib: startPyftpdlib,
 };
 
-function startPureFtpd({ dir, host, port, user, passwd, options }: Setup): Start {
+function startPureFtpd({ dir, host, port, user, passwd, options }: Setup): ServerCommand {
   const passwords = `${dir}/users`;
   // The lowest user id that it takes is 1: files of the tests get that owner. A cheap hash: its own takes 2 s a login.
   const hash = execFileSync("openssl", ["passwd", "-1", passwd]).toString().trim();
@@ -158,7 +124,7 @@ function startPureFtpd({ dir, host, port, user, passwd, options }: Setup): Start
   return { command: "pure-ftpd", args, env: tlsEnv(dir, options) };
 }
 
-function startVsftpd({ dir, host, port, passwd, options }: Setup): Start {
+function startVsftpd({ dir, host, port, passwd, options }: Setup): ServerCommand {
   // Anonymous with a list of passwords: a login that can fail, without PAM.
   Deno.writeTextFileSync(`${dir}/passwords`, `${passwd}\n`);
   Deno.mkdirSync(`${dir}/empty`);
@@ -206,7 +172,7 @@ function startVsftpd({ dir, host, port, passwd, options }: Setup): Start {
   return { command: programOf("vsftpd")!, args: [file], env: tlsEnv(dir, options) };
 }
 
-function startProftpd({ dir, host, port, user, passwd, options }: Setup): Start {
+function startProftpd({ dir, host, port, user, passwd, options }: Setup): ServerCommand {
   const hash = execFileSync("openssl", ["passwd", "-6", passwd]).toString().trim();
   Deno.writeTextFileSync(`${dir}/users`, `${user}:${hash}:${Deno.uid()}:${Deno.gid()}::${options.root}:/bin/sh\n`, {
     mode: 0o600,
@@ -260,7 +226,7 @@ function startProftpd({ dir, host, port, user, passwd, options }: Setup): Start 
   };
 }
 
-function startPyftpdlib({ host, port, user, passwd, options }: Setup): Start {
+function startPyftpdlib({ host, port, user, passwd, options }: Setup): ServerCommand {
   const settings = {
     host,
     port,
@@ -291,36 +257,4 @@ function programOf(name: string): string | undefined {
 
 function nameOf(flag: string): string {
   return execFileSync("id", [flag]).toString().trim();
-}
-
-/**
- * A port below those that the kernel gives out by itself (32768 and up): one of those could be taken by a client, or be
- * given to a test in another worker, before the server listens on it.
- */
-function freePort(): number {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-}
-
-async function untilItAnswers(hostname: string, port: number, child: Deno.ChildProcess): Promise<void> {
-  let hasEnded = false;
-  child.status.then(() => hasEnded = true);
-  const untilMs = performance.now() + 10_000;
-  for (;;) {
-    try {
-      (await Deno.connect({ hostname, port })).close();
-      return;
-    } catch (error) {
-      if (hasEnded) throw new Error("it ended");
-      if (performance.now() > untilMs) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

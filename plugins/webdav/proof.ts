@@ -1,0 +1,119 @@
+/** Proof that what the server holds under a name is what the spool holds. */
+import { type Call, DriverError } from "../../lib/driver/mod.ts";
+import { hashOf } from "./download.ts";
+import { StatusError } from "./errors.ts";
+import type { DavServer, Found } from "./server.ts";
+
+/** How much is read back to compare a part, bytes. */
+export const BLOCK_BYTES = 64 * 1024;
+/** Up to this size a file is read back whole, bytes. */
+const WHOLE_BYTES_MAX = 8 * 1024 * 1024;
+/** Blocks of a larger file that are read back between its first and its last. */
+const SPREAD_COUNT = 16;
+
+/** What a file to be uploaded is. */
+export interface Content {
+  spoolFile: string;
+  sizeBytes: number;
+  /** Lower-case hex. */
+  sha256: string;
+}
+
+/** How the same bytes were proven: by the server's hash, or by size and reading back. */
+export type Proof = "checksum" | "size";
+
+/**
+ * What the server itself says of the bytes: `true` and `false` by a hash that it computed or checked, `undefined` when it
+ * says nothing.
+ */
+export function hashSays(server: DavServer, found: Found, content: Content): boolean | undefined {
+  const { checksum, etag } = found;
+  if (checksum !== undefined) {
+    const own = checksum.algorithm === "sha256" ? content.sha256 : hashOf(content.spoolFile, checksum.algorithm);
+    return own === checksum.value;
+  }
+  if (server.config.kind !== "yandex" || etag === undefined) return undefined;
+  // Yandex: the entity tag is the MD5 of the bytes.
+  const md5 = /^"?([0-9a-f]{32})"?$/i.exec(etag)?.[1]?.toLowerCase();
+  return md5 === undefined ? undefined : md5 === hashOf(content.spoolFile, "md5");
+}
+
+/**
+ * Whether the file at `path`, whose size is known to be that of `content`, holds the same bytes; `undefined` when not.
+ * @throws {DriverError} `uncertain` when the server gives neither hash nor bytes
+ */
+export async function proveSame(
+  server: DavServer,
+  path: string,
+  found: Found,
+  content: Content,
+  call: Call,
+): Promise<Proof | undefined> {
+  const says = hashSays(server, found, content);
+  if (says !== undefined) return says ? "checksum" : undefined;
+  for (const [at, length] of blocksOf(content.sizeBytes)) {
+    if (!await isSameRange(server, path, content.spoolFile, at, length, call)) return undefined;
+  }
+  return "size";
+}
+
+/**
+ * Whether `length` bytes of `path` from `at` on equal those of the spool file. Stops at the first difference.
+ * @throws {DriverError} `uncertain` when the server does not give them
+ */
+export async function isSameRange(
+  server: DavServer,
+  path: string,
+  spoolFile: string,
+  at: number,
+  length: number,
+  call: Call,
+): Promise<boolean> {
+  if (length === 0) return true;
+  const isWhole = at === 0;
+  const reply = await server.request({
+    method: "GET",
+    url: server.url(path),
+    headers: { "Accept-Encoding": "identity", Range: `bytes=${at}-${at + length - 1}` },
+  }, call.signal);
+  if (reply.status !== 206 && !(reply.status === 200 && isWhole)) {
+    const refusal = await server.refusal("GET", reply);
+    if (refusal instanceof StatusError && (refusal.status === 404 || refusal.status === 416)) return false;
+    throw new DriverError("uncertain", `Cannot compare "${path}" with what was sent: ${refusal.message}`);
+  }
+  using spool = Deno.openSync(spoolFile);
+  spool.seekSync(at, Deno.SeekMode.Start);
+  let comparedBytes = 0;
+  try {
+    for (let chunk = await reply.read(); chunk !== null && comparedBytes < length; chunk = await reply.read()) {
+      const theirs = chunk.subarray(0, length - comparedBytes);
+      await call.throttle(theirs.length);
+      if (!isNext(spool, theirs)) return false;
+      comparedBytes += theirs.length;
+    }
+    return comparedBytes === length;
+  } finally {
+    if (comparedBytes < length || reply.status === 200) reply.close();
+  }
+}
+
+function isNext(spool: Deno.FsFile, theirs: Uint8Array): boolean {
+  const ours = new Uint8Array(theirs.length);
+  for (let at = 0; at < ours.length;) {
+    const count = spool.readSync(ours.subarray(at));
+    if (count === null) return false;
+    at += count;
+  }
+  return ours.every((byte, at) => byte === theirs[at]);
+}
+
+function* blocksOf(sizeBytes: number): Generator<[at: number, length: number]> {
+  if (sizeBytes <= WHOLE_BYTES_MAX) {
+    yield [0, sizeBytes];
+    return;
+  }
+  const last = sizeBytes - BLOCK_BYTES;
+  // The last one first: logs that differ mostly share their head.
+  yield [last, BLOCK_BYTES];
+  for (let n = 0; n <= SPREAD_COUNT; n++) yield [Math.floor(last * n / (SPREAD_COUNT + 1)), BLOCK_BYTES];
+}
