@@ -95,7 +95,7 @@ function refused(answer: Answer, config: PostConfig, nowMs: number): DriverError
   const [code, hint] = meaningOf(status, config);
   // A gateway has handed the whole form on and waits no longer: it may have arrived all the same.
   if ((status === 504 || status === 524) && !answer.isEarly && !config.isAskable) {
-    return new DriverError("uncertain", `Server answers ${status} after all was sent: ${wordsOf(answer)}`, {
+    return new DriverError("uncertain", `Server answers ${status} after all was sent: ${wordsOfBody(answer.text)}`, {
       hint: "Look whether the file is there; then run filesync retry or filesync forget",
     });
   }

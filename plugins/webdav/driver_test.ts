@@ -8,7 +8,8 @@ for (const kind of WEBDAV_SERVER_KINDS) {
   if (!isThere) continue;
   conformanceSuite(`webdav on ${kind}`, {
     plugin: "webdav",
-    roles: ["source", "target"],
+    // nginx is a target: what it lists differs in nothing but the names with a dot.
+    roles: kind === "nginx" ? ["target"] : ["source", "target"],
     keepsTime: false,
     absentArgs: { host: "https://webdav.invalid/dav" },
     refused: [

@@ -19,9 +19,9 @@ export interface ServerProcess {
  */
 export async function startServer(
   name: string,
-  setup: ServerCommand & { dir: string; host: string; port: number },
+  setup: ServerCommand & { dir: string; host: string; port: number; controlPort?: number },
 ): Promise<ServerProcess> {
-  const { dir, host, port, command, args, env } = setup;
+  const { dir, host, port, controlPort, command, args, env } = setup;
   const log = `${dir}/output.log`;
   // One process group for the server and the children that it makes for connections.
   const child = new Deno.Command("sh", {
@@ -46,6 +46,7 @@ export async function startServer(
   };
   try {
     await untilItAnswers(host, port, child);
+    if (controlPort !== undefined) await untilItAnswers(host, controlPort, child);
   } catch (error) {
     const words = await Deno.readTextFile(log).catch(() => "");
     await stop();

@@ -63,7 +63,13 @@ export async function startWebdavServer(kind: WebdavServerKind, options: WebdavS
     : kind === "nginx"
     ? startNginx(dir, host, port, options)
     : startRclone(dir, host, port, controlPort, options);
-  const { pid, stop } = await startServer(kind, { dir, host, port, ...start });
+  const { pid, stop } = await startServer(kind, {
+    dir,
+    host,
+    port,
+    ...start,
+    ...(kind === "rclone" ? { controlPort } : {}),
+  });
   const scheme = options.tls === undefined ? "http" : "https";
   const forget = async () => {
     if (kind !== "rclone") return;
