@@ -31,7 +31,7 @@ Deno.test("checkManifest() takes every built-in manifest", () => {
     "local",
     "disk",
     "ftp",
-      "webdav",
+    "webdav",
     "post",
     "mavftp",
   ]);
