@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hasCommand } from "../support/needs.ts";
 import { measure, median, type Sample } from "./measure.ts";
+import { residentTable } from "./resident.ts";
 import { type Workload, WORKLOADS } from "./workloads.ts";
 
 const RESULTS = fileURLToPath(new URL("./RESULTS.md", import.meta.url));
@@ -39,6 +40,7 @@ async function runWorkload(workload: Workload, runs: number): Promise<Row[]> {
     }
     return rows;
   } finally {
+    await workload.finish?.();
     await Deno.remove(dir, { recursive: true });
   }
 }
@@ -85,6 +87,7 @@ for (const workload of WORKLOADS.filter(({ name }) => names.length === 0 || name
   console.error(`${workload.name}: ${workload.what}`);
   rows.push(...await runWorkload(workload, runs));
 }
+const resident = names.length === 0 || names.includes("resident") ? await residentTable() : "";
 const text = `# Speed, measured
 
 Written by \`deno task bench\`. Whole processes, start included; ${runs} alternating runs after one that is not counted.
@@ -95,6 +98,7 @@ ${WORKLOADS.map(({ name, what }) => `- **${name}**: ${what}`).join("\n")}
 
 ${table(rows)}
 
+${resident}
 ${Deno.build.target}, ${navigator.hardwareConcurrency} cores · Deno ${Deno.version.deno} · ${await version([
   "rclone",
   "version",

@@ -1,8 +1,11 @@
 /** The work that is measured. */
+import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { hasCommand } from "../support/needs.ts";
 import { Store } from "../../lib/state/mod.ts";
+import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
 import { measure } from "./measure.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
@@ -26,13 +29,17 @@ export interface Workload {
   reset(dir: string): Promise<void>;
   /** The first one is what the others are compared with. */
   contenders(dir: string): Contender[];
+  /** After the last run. */
+  finish?(): Promise<void>;
 }
 
 /** The program from source, as `deno task filesync` runs it. */
+export function program(...args: string[]): string[] {
+  return [Deno.execPath(), "run", "-A", "--no-prompt", "--v8-flags=--max-semi-space-size=1,--max-lazy", MAIN, ...args];
+}
+
 function filesync(dir: string): Contender {
-  const flags = "--v8-flags=--max-semi-space-size=1,--max-lazy";
-  const sync = ["sync", "--once", "--quiet", "--config", join(dir, "config.json")];
-  return { who: "FileSync", argv: [Deno.execPath(), "run", "-A", "--no-prompt", flags, MAIN, ...sync] };
+  return { who: "FileSync", argv: program("sync", "--once", "--quiet", "--config", join(dir, "config.json")) };
 }
 
 function makeFiles(dir: string, folders: number, perFolder: number, sizeBytes: number): void {
@@ -104,6 +111,71 @@ const bigLocal: Workload = {
   ],
 };
 
+/** Work with an FTP server on this machine: whole files of either size, in one direction. */
+function withFtp(
+  work: { name: string; what: string; files: number; isSource: boolean; make: (dir: string) => void },
+): Workload {
+  const { name, what, files, isSource, make } = work;
+  let server: FtpServer | undefined;
+  return {
+    name,
+    what,
+    files,
+    prepare: async (dir) => {
+      make(join(dir, isSource ? "served" : "in"));
+      mkdirSync(join(dir, "served"), { recursive: true });
+      server = await startFtpServer("pure-ftpd", { root: join(dir, "served") });
+      const { host, port, user, passwd } = server;
+      const served = { driver: "ftp", args: { host, port, user, passwd } };
+      const ours = { driver: "local", args: { dir: isSource ? "out" : "in" } };
+      const job = { name: "bench", source: isSource ? served : ours, target: isSource ? ours : served };
+      writeFileSync(join(dir, "config.json"), JSON.stringify({ jobs: [{ ...job, finder: { settle: "0s" } }] }));
+    },
+    reset: async (dir) => {
+      await putAside(dir, isSource ? "out" : "served", ...STATE);
+      if (isSource) return;
+      mkdirSync(join(dir, "served"));
+      // The user of the server's accounts.
+      Deno.chownSync(join(dir, "served"), 1, 1);
+    },
+    contenders: (dir) => {
+      const { host, port, user, passwd } = server!;
+      const pass = hasCommand("rclone") ? execFileSync("rclone", ["obscure", passwd]).toString().trim() : "";
+      const remote = `:ftp,host=${host},port=${port},user=${user},pass=${pass}:`;
+      const [from, to] = isSource ? [remote, "out"] : ["in", remote];
+      const mirror = isSource ? "mirror --parallel=4 / out" : "mirror -R --parallel=4 in /";
+      const lftp = ["-p", String(port), "-u", `${user},${passwd}`, "-e", `set ftp:ssl-allow no; ${mirror}; quit`, host];
+      return [
+        { who: "rclone --transfers 4", argv: ["rclone", "copy", from!, to!, "--transfers", "4"], needs: "rclone" },
+        { who: "lftp --parallel=4", argv: ["lftp", ...lftp], needs: "lftp" },
+        filesync(dir),
+      ];
+    },
+    finish: async () => await server?.stop(),
+  };
+}
+
+const FTP: readonly Workload[] = [true, false].flatMap((isSource) => {
+  const way = isSource ? "from an FTP server" : "to an FTP server";
+  const end = isSource ? "from-ftp" : "to-ftp";
+  return [
+    withFtp({
+      name: `small-${end}`,
+      what: `2,000 files of 50 KiB ${way} on this machine (pure-ftpd)`,
+      files: 2000,
+      isSource,
+      make: (dir) => makeFiles(dir, 40, 50, 50 * 1024),
+    }),
+    withFtp({
+      name: `big-${end}`,
+      what: `one file of 512 MiB ${way} on this machine (pure-ftpd)`,
+      files: 1,
+      isSource,
+      make: (dir) => makeFiles(dir, 1, 1, 512 * 1024 * 1024),
+    }),
+  ];
+});
+
 const FEW = 10;
 const MANY = 200_000;
 
@@ -164,4 +236,4 @@ function addKnown(path: string, count: number): void {
 }
 
 /** All of it. */
-export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, known];
+export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, ...FTP, known];

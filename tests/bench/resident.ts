@@ -1,0 +1,170 @@
+/** What the program costs while nothing moves, and what a large listing costs. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { makeCertificates } from "../support/certificates.ts";
+import { startFtpServer } from "../support/ftp_servers.ts";
+import { median } from "./measure.ts";
+import { program } from "./workloads.ts";
+
+/** From the last file's arrival to the look, milliseconds: V8 gives memory back in its own time. */
+const SETTLE_MS = 12_000;
+/** How long processor time is counted, milliseconds. */
+const WATCH_MS = 10_000;
+/** Daemons that are started one after another. */
+const RUNS = 2;
+const LISTED = 100_000;
+const FEW = 20;
+/** Clock ticks a second of Linux. */
+const TICKS = 100;
+
+/** One process of a daemon. */
+interface Look {
+  who: string;
+  residentMib: number;
+  /** Its own memory: the rest are pages of the runtime's file, which processes share. */
+  anonymousMib: number;
+  cpuPercent: number;
+}
+
+/** Measures and returns the table. */
+export async function residentTable(): Promise<string> {
+  const looks: Look[] = [];
+  for (let run = 0; run < RUNS; run++) {
+    for (const secure of [false, "explicit", "implicit"] as const) looks.push(...await idle(secure));
+  }
+  const lines = [
+    `Idle for ${SETTLE_MS / 1000} s after ${FEW} files, \`finder.interval\` 10 s; means of ${RUNS} daemons.`,
+    "",
+    "| process | RSS MiB | of it its own | CPU % of a core |",
+    "|---|---|---|---|",
+  ];
+  for (const who of [...new Set(looks.map((look) => look.who))].sort()) {
+    const of = (field: keyof Omit<Look, "who">) => median(looks.filter((l) => l.who === who).map((l) => l[field]));
+    const cells = [who, of("residentMib").toFixed(1), of("anonymousMib").toFixed(1), of("cpuPercent").toFixed(2)];
+    lines.push(`| ${cells.join(" | ")} |`);
+  }
+  const peaks = [];
+  for (let run = 0; run < RUNS; run++) peaks.push(await listing());
+  lines.push(
+    "",
+    `Host while it lists ${LISTED.toLocaleString("en")} files of a directory: ${
+      median(peaks).toFixed(0)
+    } MiB at its peak.`,
+  );
+  return lines.join("\n");
+}
+
+async function idle(secure: false | "explicit" | "implicit"): Promise<Look[]> {
+  const dir = await Deno.makeTempDir({ prefix: "filesync-bench-" });
+  const root = join(dir, "served");
+  mkdirSync(root);
+  for (let n = 0; n < FEW; n++) writeFileSync(join(root, `${n}.bin`), crypto.getRandomValues(new Uint8Array(1000)));
+  const certificates = makeCertificates(dir);
+  // vsftpd demands that data connections resume the TLS session; it serves anonymous users what it does not let them write.
+  const server = await startFtpServer("vsftpd", {
+    root,
+    ...(secure === false ? {} : { tls: { mode: secure, certificates } }),
+  });
+  const { host, port, user, passwd } = server;
+  const args = { host, port, user, passwd, secure, ...(secure === false ? {} : { ca: certificates.caFile }) };
+  const source = { driver: "ftp", args };
+  const target = { driver: "local", args: { dir: "out" } };
+  const job = { name: "bench", source, target, finder: { settle: "0s", interval: "10s" } };
+  writeFileSync(join(dir, "config.json"), JSON.stringify({ jobs: [job] }));
+  const daemon = start("sync", "--quiet", "--config", join(dir, "config.json"));
+  try {
+    await until(() => [...Deno.readDirSync(join(dir, "out"))].length === FEW);
+    await wait(SETTLE_MS);
+    const pids = [daemon.pid, ...childrenOf(daemon.pid)];
+    const before = pids.map(ticksOf);
+    await wait(WATCH_MS);
+    return pids.map((pid, at) => ({
+      who: nameOf(pid, secure),
+      residentMib: kib(pid, "VmRSS") / 1024,
+      anonymousMib: kib(pid, "RssAnon") / 1024,
+      cpuPercent: (ticksOf(pid) - before[at]!) / TICKS / WATCH_MS * 1000 * 100,
+    }));
+  } finally {
+    daemon.kill("SIGTERM");
+    await daemon.status;
+    await server.stop();
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** The host's peak in a run that finds everything and wants nothing of it, MiB. */
+async function listing(): Promise<number> {
+  const dir = await Deno.makeTempDir({ prefix: "filesync-bench-" });
+  try {
+    for (let folder = 0; folder < LISTED / 1000; folder++) {
+      const below = join(dir, "in", `d${folder}`);
+      mkdirSync(below, { recursive: true });
+      for (let n = 0; n < 1000; n++) writeFileSync(join(below, `log_${n}.ulg`), "");
+    }
+    const source = { driver: "local", args: { dir: "in" } };
+    const target = { driver: "local", args: { dir: "out" } };
+    // They never settle while we look.
+    const job = { name: "bench", source, target, finder: { settle: "1h", interval: "1h" } };
+    writeFileSync(join(dir, "config.json"), JSON.stringify({ jobs: [job] }));
+    const daemon = start("sync", "--quiet", "--config", join(dir, "config.json"));
+    try {
+      // The driver rests when it has listed everything.
+      let last = -1;
+      let quiet = 0;
+      await until(() => {
+        const now = ticksOf(daemon.pid);
+        quiet = now === last ? quiet + 1 : 0;
+        last = now;
+        return quiet >= 20 && childrenOf(daemon.pid).length > 0;
+      });
+      return kib(daemon.pid, "VmHWM") / 1024;
+    } finally {
+      daemon.kill("SIGTERM");
+      await daemon.status;
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function start(...args: string[]): Deno.ChildProcess {
+  const [command, ...rest] = program(...args);
+  return new Deno.Command(command!, { args: rest, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+}
+
+const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+async function until(isTrue: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 600; tries++) {
+    try {
+      if (isTrue()) return;
+    } catch {
+      // Not there yet.
+    }
+    await wait(100);
+  }
+  throw new Error("The daemon did not come to rest in a minute");
+}
+
+function childrenOf(pid: number): number[] {
+  return read(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+}
+
+function nameOf(pid: number, secure: false | string): string {
+  const driver = /plugins\/(\w+)\/main\.ts/.exec(read(`/proc/${pid}/cmdline`))?.[1];
+  if (driver === undefined) return "host";
+  return driver === "ftp" && secure !== false ? `ftp, ${secure} TLS` : driver;
+}
+
+function ticksOf(pid: number): number {
+  const fields = read(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+function kib(pid: number, field: string): number {
+  return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
+}
+
+function read(path: string): string {
+  return readFileSync(path, "utf8");
+}
