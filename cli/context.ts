@@ -56,7 +56,7 @@ export class Context {
   }
 
   /** All variables of the environment. */
-  readonly variables: Readonly<Record<string, string>> = Deno.env.toObject();
+  readonly variables: Record<string, string> = Deno.env.toObject();
 
   readonly env = (name: string): string | undefined => this.variables[name];
 

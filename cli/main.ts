@@ -21,6 +21,9 @@ if (first === "__plugin") {
   if (Deno.build.standalone) (await import("../lib/host/give_up.ts")).giveUpPermissions(second!);
   const driver = await load();
   await driver.main();
+} else if (first === "__complete") {
+  const { completeAndEnd } = await import("./complete.ts");
+  Deno.exit(await completeAndEnd(Deno.args.slice(1)));
 } else {
   const { main } = await import("./app.ts");
   Deno.exit(await main(Deno.args, { exit: (code) => Deno.exit(code) }));

@@ -1,6 +1,7 @@
 /** What every command's route is made of: lazy loading, options, help with examples. */
 import type { Context } from "./context.ts";
 import { report } from "./errors.ts";
+import type { Names } from "./commands/names.ts";
 
 /** Loads `run` of a command's module when the command is run; errors are told here and nowhere else. */
 export function lazy<Flags, Args extends (string | undefined)[]>(
@@ -29,6 +30,11 @@ export function flag(brief: string) {
 /** An option with a value. */
 export function value(brief: string, placeholder: string) {
   return { kind: "parsed", parse: text, optional: true, brief, placeholder } as const;
+}
+
+/** An option whose value is one of the names that `proposeCompletions` knows. */
+export function name(brief: string, proposeCompletions: Names) {
+  return { ...value(brief, "NAME"), proposeCompletions } as const;
 }
 
 /** `--config`. */

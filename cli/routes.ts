@@ -3,6 +3,7 @@
  */
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { Context } from "./context.ts";
+import { parseShell, type Shell, SHELLS } from "./shells.ts";
 import type { Flags as CheckFlags } from "./commands/config_check.ts";
 import type { Flags as ConvertFlags } from "./commands/config_convert.ts";
 import type { Flags as SchemaFlags } from "./commands/config_schema.ts";
@@ -12,7 +13,8 @@ import type { Flags as LsFlags } from "./commands/ls.ts";
 import type { Flags as StatusFlags } from "./commands/status.ts";
 import type { Flags as SyncFlags } from "./commands/sync.ts";
 import type { Flags as VersionFlags } from "./commands/version.ts";
-import { config, docs, flag, json, lazy, text, value } from "./route_parts.ts";
+import { deviceNames, jobNames } from "./commands/names.ts";
+import { config, docs, flag, json, lazy, name, text, value } from "./route_parts.ts";
 import { forget, manifest, retry, why } from "./routes_admin.ts";
 import { plugins } from "./routes_plugins.ts";
 import { service } from "./routes_service.ts";
@@ -32,6 +34,7 @@ const sync = buildCommand<SyncFlags, [], Context>({
         variadic: true,
         brief: "Run only job NAME; may be given more than once",
         placeholder: "NAME",
+        proposeCompletions: jobNames,
       },
       json,
       progress: { kind: "boolean", optional: true, brief: "Live lines on a terminal" },
@@ -82,7 +85,12 @@ const ls = buildCommand<LsFlags, [device: string, path?: string], Context>({
     positional: {
       kind: "tuple",
       parameters: [
-        { brief: "A name from devices, or JOB.source, JOB.TARGET", parse: text, placeholder: "DEVICE" },
+        {
+          brief: "A name from devices, or JOB.source, JOB.TARGET",
+          parse: text,
+          placeholder: "DEVICE",
+          proposeCompletions: deviceNames,
+        },
         { brief: "Folder on the device", parse: text, placeholder: "PATH", optional: true },
       ],
     },
@@ -96,7 +104,7 @@ const ls = buildCommand<LsFlags, [device: string, path?: string], Context>({
 const doctor = buildCommand<DoctorFlags, [], Context>({
   loader: lazy(() => import("./commands/doctor.ts")),
   parameters: {
-    flags: { config, device: value("Ask only the device NAME", "NAME"), json },
+    flags: { config, device: name("Ask only the device NAME", deviceNames), json },
     aliases: { c: "config" },
   },
   docs: docs(
@@ -112,6 +120,30 @@ plugin failed, 1 other problems.`,
       ["doctor", "check all"],
       ["doctor --device nas", "one device: a name from devices, or JOB.source, JOB.TARGET"],
       ["doctor --json", "for programs; the last line is the verdict"],
+    ],
+  ),
+});
+
+const completions = buildCommand<Record<never, never>, [shell: Shell], Context>({
+  loader: lazy(() => import("./commands/completions.ts")),
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [{
+        brief: SHELLS.join(", "),
+        parse: parseShell,
+        placeholder: "SHELL",
+        proposeCompletions: (partial: string) => SHELLS.filter((shell) => shell.startsWith(partial)),
+      }],
+    },
+  },
+  docs: docs(
+    "Print a script that completes the command line",
+    "Prints a script for a shell: with it the Tab key completes commands, options, and names of jobs, devices and drivers.",
+    [
+      ["completions bash > /etc/bash_completion.d/filesync", "for all users of bash"],
+      ["completions zsh > ~/.zfunc/_filesync", "in a folder of $fpath"],
+      ["completions fish > ~/.config/fish/completions/filesync.fish", "for fish"],
     ],
   ),
 });
@@ -189,6 +221,7 @@ export const routes = buildRouteMap<string, Context>({
     }),
     service,
     serve,
+    completions,
     version,
   },
   docs: {

@@ -5,10 +5,11 @@ import type { Flags as ManifestFlags } from "./commands/manifest.ts";
 import type { Flags as RetryFlags } from "./commands/retry.ts";
 import type { Flags as WhyFlags } from "./commands/why.ts";
 import type { Context } from "./context.ts";
-import { config, docs, flag, json, lazy, text, value } from "./route_parts.ts";
+import { jobNames, targetNames } from "./commands/names.ts";
+import { config, docs, flag, json, lazy, name, text } from "./route_parts.ts";
 
-const job = value("Only of job NAME", "NAME");
-const target = value("Only for target NAME", "NAME");
+const job = name("Only of job NAME", jobNames);
+const target = name("Only for target NAME", targetNames);
 const aliases = { c: "config", j: "job", t: "target" } as const;
 const paths = {
   kind: "array",

@@ -4,12 +4,13 @@ import type { Flags as TestFlags } from "./commands/plugins_conformance.ts";
 import type { Flags as InfoFlags } from "./commands/plugins_info.ts";
 import type { Flags as ListFlags } from "./commands/plugins_list.ts";
 import type { Context } from "./context.ts";
+import { pluginNames } from "./commands/names.ts";
 import { config, docs, json, lazy, text, value } from "./route_parts.ts";
 
 const aliases = { c: "config" } as const;
 
 function named(brief: string, placeholder: string) {
-  return { kind: "tuple", parameters: [{ brief, parse: text, placeholder }] } as const;
+  return { kind: "tuple", parameters: [{ brief, parse: text, placeholder, proposeCompletions: pluginNames }] } as const;
 }
 
 const list = buildCommand<ListFlags, [], Context>({
