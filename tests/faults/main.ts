@@ -103,7 +103,8 @@ async function main(args: string[]): Promise<number> {
         cells.push(cell);
       } catch (error) {
         failedCount++;
-        console.log(`FAILED   ${next.scenario.name} ${next.protocol}: ${error instanceof Error ? error.stack : error}`);
+        console.log(`FAILED   ${next.scenario.name} ${next.protocol}:`, error);
+        if (error instanceof SuppressedError) console.log(error.error, "and at its end:", error.suppressed);
       }
       // What is known is kept when a long campaign is ended.
       await write(cells);

@@ -273,7 +273,8 @@ export class Pipeline implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const program of this.#programs) {
       program.kill();
-      await program.exit;
+      // What is wrong with what it said was thrown where it was waited for.
+      await program.exit.catch(() => {});
     }
     await this.#watcher.stop().catch(() => {});
     await this.source.close();

@@ -103,9 +103,17 @@ export class Program {
   }
 
   #take(line: string, onEvent?: (event: ProgramEvent) => void): void {
-    const event = JSON.parse(line) as ProgramEvent;
+    const event = eventOf(line);
     if (event.event !== "progress") this.events.push(event);
     onEvent?.(event);
+  }
+}
+
+function eventOf(line: string): ProgramEvent {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    throw new Error(`The program printed no event: ${line}`, { cause: error });
   }
 }
 
@@ -119,8 +127,13 @@ export interface Status {
 }
 
 export async function status(config: string): Promise<Status> {
-  const { stdout } = await command(["status", "--json"], config, {}).output();
-  return JSON.parse(new TextDecoder().decode(stdout));
+  const { stdout, stderr, code } = await command(["status", "--json"], config, {}).output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
+  try {
+    return JSON.parse(out);
+  } catch (error) {
+    throw new Error(`status ended with ${code} and printed ${JSON.stringify(out)}: ${err}`, { cause: error });
+  }
 }
 
 async function eachLine(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
