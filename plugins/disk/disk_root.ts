@@ -3,6 +3,7 @@ import { DriverError } from "../../lib/driver/mod.ts";
 import { toDriverError } from "../local/os_errors.ts";
 import { Root, type RootIdentity } from "../local/root.ts";
 import { isThere, type Volume } from "./find.ts";
+import { kernelWord } from "./kernel.ts";
 import { look } from "./libc.ts";
 import type { Mount } from "./mountinfo.ts";
 
@@ -44,6 +45,11 @@ export class DiskRoot extends Root {
     }
     if (!info.isDirectory) throw new DriverError("unavailable", `"${this.#subdir}" of ${this.#name} is no directory`);
     return { dev: info.dev, ino: info.ino, mountId: mounted.mount.id };
+  }
+
+  override damageWords(): string {
+    const word = this.mounted === undefined ? undefined : kernelWord(this.mounted.volume);
+    return word === undefined ? "" : `; the kernel says: ${word}`;
   }
 
   /** Between two steps the drive may have been unmounted: what was made then lies on the disk below. */

@@ -57,6 +57,11 @@ export function isThere(volume: { device: string; sequence: string }): boolean {
   return sequenceOf(volume.device) === volume.sequence;
 }
 
+/** Whether the drive refuses to be written to: its switch, or its controller's last resort. */
+export function isWriteProtected({ device }: Volume): boolean {
+  return readSystemFile(`/sys/dev/block/${device}/ro`)?.trim() === "1";
+}
+
 /** The kernel's number of this attachment; a partition has that of its disk. */
 export function sequenceOf(device: string): string {
   const at = `/sys/dev/block/${device}`;

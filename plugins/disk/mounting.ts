@@ -96,7 +96,7 @@ export async function mountVolume(volume: Volume, point: string, options: { writ
 export async function remount(mount: Mount, options: { writable: boolean }): Promise<void> {
   const answer = await run("mount", ["-o", `remount,${options.writable ? "rw" : "ro"}`, mount.point]);
   if (answer.ok) return;
-  throw new DriverError("denied", `Cannot make "${mount.point}" writable: ${answer.words}`, {
+  throw new DriverError("no_space", `Cannot make "${mount.point}" writable: ${answer.words}`, {
     hint: "Look at the drive's write-protect switch, and at: dmesg | tail",
   });
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "./config.ts";
 import { parseBlkid } from "./find.ts";
+import { lastWord } from "./kernel.ts";
 import { hasFstabLine, mountError } from "./mounting.ts";
 import { parseMountinfo } from "./mountinfo.ts";
 
@@ -72,4 +73,14 @@ Deno.test("mountError() names the package of a filesystem that the system does n
   const damaged = says("mount: /mnt: wrong fs type, bad option, bad superblock on /dev/sda1");
   assert.deepEqual([damaged.code, /bad superblock/.test(damaged.message)], ["unavailable", true]);
   assert.match(damaged.details.hint ?? "", /fsck \/dev\/sda1/);
+});
+
+Deno.test("lastWord() is the last line of the kernel's that names the device", () => {
+  const lines = [
+    "[   12.1] EXT4-fs error (device sda1): first",
+    "[   13.5] exFAT-fs (sda1): error, points to invalid cluster (start_clu : 44)",
+    "[   14.0] EXT4-fs error (device sda11): another drive",
+  ];
+  assert.equal(lastWord(lines, "sda1"), "exFAT-fs (sda1): error, points to invalid cluster (start_clu : 44)");
+  assert.equal(lastWord(lines, "sdb1"), undefined);
 });

@@ -5,7 +5,7 @@
 import { type DeviceLink, DriverError } from "../../lib/driver/mod.ts";
 import type { DiskConfig } from "./config.ts";
 import { DiskRoot, gone, isInPlace, type Mounted } from "./disk_root.ts";
-import { drivesSignature, findVolumes, isThere, type Volume } from "./find.ts";
+import { drivesSignature, findVolumes, isThere, isWriteProtected, type Volume } from "./find.ts";
 import { hold, isRoot } from "./libc.ts";
 import { mountAt, mountOf, mountVolume, remount, unmount } from "./mounting.ts";
 
@@ -127,7 +127,8 @@ export class Station {
 
   #mayWrite(mounted: Mounted): boolean {
     // What others mounted read-only stays so: it fails as a read-only disk does.
-    return !this.#isWritable || !mounted.isOurs || !mounted.mount.isReadOnly || !isRoot();
+    return !this.#isWritable || !mounted.isOurs || !mounted.mount.isReadOnly || !isRoot() ||
+      isWriteProtected(mounted.volume);
   }
 
   async #open(): Promise<Mounted> {
@@ -155,7 +156,7 @@ export class Station {
         : gone(this.#name);
     }
     const isOurs = mount === "auto" && (found.point === mountPoint || this.root.mounted?.isOurs === true || !isRoot());
-    if (isOurs && found.isReadOnly && this.#isWritable && isRoot()) {
+    if (isOurs && found.isReadOnly && this.#isWritable && isRoot() && !isWriteProtected(volume)) {
       await remount(found, { writable: true });
       found = mountOf(volume, mountPoint) ?? found;
     }

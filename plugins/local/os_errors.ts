@@ -55,6 +55,11 @@ export function isPresent(error: unknown): boolean {
   return osCode(error) === "EEXIST";
 }
 
+/** The disk or its filesystem is damaged at this place. */
+export function isDamage(error: unknown): boolean {
+  return ["EIO", "EUCLEAN", "EBADMSG"].includes(osCode(error) ?? "");
+}
+
 /** The filesystem has no hard links, or refuses this one: FAT, exFAT, some shares. */
 export function isWithoutLinks(error: unknown): boolean {
   return ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL"].includes(osCode(error) ?? "");

@@ -3,7 +3,7 @@
  * that vanished is `unavailable` and never an empty directory, and that no path leaves the root.
  */
 import { DriverError, parentOf, pathProblem } from "../../lib/driver/mod.ts";
-import { osCode, toDriverError } from "./os_errors.ts";
+import { isDamage, osCode, toDriverError } from "./os_errors.ts";
 
 /** Which directory a path led to. */
 export interface RootIdentity {
@@ -25,6 +25,11 @@ export abstract class Root {
 
   /** Makes sure that a file that was opened, or a directory that was made, is below this root and not below another. */
   requireOwn(_info: Deno.FileInfo): void {}
+
+  /** What the system has to say of damage on the disk below, to be put behind words of our own; empty by default. */
+  damageWords(): string {
+    return "";
+  }
 
   /** Whether the root is still the directory that it was. */
   requireSame(before: RootIdentity): void {
@@ -53,7 +58,9 @@ export abstract class Root {
         })
         : rootError;
     }
-    return toDriverError(error, action, options);
+    const reason = toDriverError(error, action, options);
+    if (!isDamage(error) || !(reason instanceof DriverError)) return reason;
+    return new DriverError(reason.code, reason.message + this.damageWords(), { ...reason.details, cause: error });
   }
 
   /** The system's path of `path`, whose names must have been checked. */

@@ -4,7 +4,7 @@
  * names.
  */
 import { type Call, DriverError, type Entry, pathProblem } from "../../lib/driver/mod.ts";
-import { isAbsent, osCode } from "./os_errors.ts";
+import { isAbsent, isDamage, osCode } from "./os_errors.ts";
 import { printable, type Root } from "./root.ts";
 
 /** Entries in a batch: what the contract allows in one message. */
@@ -65,7 +65,7 @@ async function* names(root: Root, directory: string, asked: string): AsyncGenera
       if (reason.code === "denied") {
         throw new Unreadable(`permission denied; let filesync read it, or leave it out: "exclude": ["${directory}/*"]`);
       }
-      const flaw = flawOf(error);
+      const flaw = flawOf(root, error);
       if (flaw !== undefined) throw new Unreadable(flaw);
     }
     if (reason.code !== "denied") throw reason;
@@ -86,22 +86,16 @@ function entryOf(root: Root, path: string, found: Deno.DirEntry): Entry | undefi
   } catch (error) {
     if (isAbsent(error)) return undefined;
     const kind = found.isDirectory ? "directory" : "file";
-    const flaw = flawOf(error);
+    const flaw = flawOf(root, error);
     if (flaw !== undefined) return { path, kind, problem: flaw };
     throw root.explain(error, `Cannot look at "${path}"`);
   }
 }
 
 /** Why one name cannot be had, where others can: a place on the disk that is damaged, a path that is too deep. */
-function flawOf(error: unknown): string | undefined {
-  switch (osCode(error)) {
-    case "EIO":
-    case "EUCLEAN":
-    case "EBADMSG":
-      return "the disk cannot read it";
-    case "ENAMETOOLONG":
-      return "its path is too long for this system";
-  }
+function flawOf(root: Root, error: unknown): string | undefined {
+  if (isDamage(error)) return `the disk cannot read it${root.damageWords()}`;
+  return osCode(error) === "ENAMETOOLONG" ? "its path is too long for this system" : undefined;
 }
 
 /** The entry of `path`, or `undefined` for what is neither a file nor a directory. */

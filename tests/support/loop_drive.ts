@@ -130,8 +130,9 @@ export class LoopDrive implements AsyncDisposable {
   /**
    * Pulls it as a hand does: the filesystem is dead from now on wherever it is mounted, the device is gone, and nobody
    * unmounts anything but by force.
+   * @param options.isInUse somebody has a file of it open and keeps its device: {@linkcode LoopDrive.detach} follows
    */
-  async pull(): Promise<void> {
+  async pull(options: { isInUse?: boolean } = {}): Promise<void> {
     const { device } = this;
     if (device === undefined) return;
     for (const point of await mountPointsOf(device)) {
@@ -139,7 +140,14 @@ export class LoopDrive implements AsyncDisposable {
       await tool("umount", "-l", point);
       this.#mounts.delete(point);
     }
-    await this.detach();
+    if (options.isInUse !== true) await this.detach();
+  }
+
+  /** Pulls it, and leaves its mounts, as the kernel does: the filesystem is dead, the device is empty. */
+  async die(): Promise<void> {
+    for (const point of await mountPointsOf(this.device!)) await tool("python3", "-c", SHUTDOWN, point);
+    await Deno.truncate(this.image, 0);
+    await tool("losetup", "--set-capacity", this.device!);
   }
 
   /** Frees the loop device, and waits until nobody has it open any more: a drive that was pulled is gone for all. */
