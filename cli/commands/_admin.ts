@@ -51,10 +51,10 @@ export function tellOutcome(
   if (parts.length > 0) context.print(`${parts.join(", ")}: ${words.done}`);
   else if (unknown.length + idle.length === 0) context.print(words.nothing);
   for (const { path, states } of idle) {
-    context.say(`filesync: Nothing to do for "${path}": it is ${[...new Set(states)].join(" and ")}`);
+    context.say(`filesync: Nothing to do for "${visible(path)}": it is ${[...new Set(states)].join(" and ")}`);
   }
   for (const { path, nearest } of unknown) {
-    context.say(`filesync: Nothing is known of "${path}"`, 3);
+    context.say(`filesync: Nothing is known of "${visible(path)}"`, 3);
     if (nearest.length > 0) context.say(`  Names like it: ${nearest.map((name) => visible(name)).join(", ")}`, 3);
   }
   return unknown.length > 0 ? 1 : 0;

@@ -1,5 +1,6 @@
 /** `filesync why PATH`. */
 import { readWhy, type WhyReport } from "../../lib/engine/mod.ts";
+import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { whyLines } from "../output/why.ts";
 import { sourcePath } from "./_admin.ts";
@@ -21,9 +22,9 @@ export async function run(context: Context, flags: Flags, typed: string): Promis
     return code;
   }
   if (code !== 0) {
-    context.say(`filesync: Nothing is known of "${path}"`, 3);
+    context.say(`filesync: Nothing is known of "${visible(path)}"`, 3);
     for (const reason of report.reasons) context.say(`  ${reason}`, 3);
-    for (const near of report.nearest) context.say(`  Like it: ${near.path} (job "${near.job}")`, 3);
+    for (const near of report.nearest) context.say(`  Like it: ${visible(near.path)} (job "${near.job}")`, 3);
     return code;
   }
   const { unicode } = context.terminal;

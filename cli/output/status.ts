@@ -1,7 +1,7 @@
 /**
  * `filesync status` for people: one word, the journey of each job, devices, what needs a person, the spool.
  */
-import { type DeviceStatus, type StatusReport, type Tally, visible } from "../../lib/observe/mod.ts";
+import { type DeviceStatus, type ParkedItem, type StatusReport, type Tally, visible } from "../../lib/observe/mod.ts";
 import { count, formatBytes, formatDuration } from "./format.ts";
 import { table } from "./table.ts";
 
@@ -13,6 +13,8 @@ const WORDS: Record<StatusReport["word"], string> = {
 };
 const COLOUR: Record<StatusReport["word"], string> = { ok: "32", working: "36", waiting: "33", attention: "31" };
 const PARKED_SHOWN = 20;
+/** Files that are shown of those that have one reason. */
+const SAME_REASON_SHOWN = 3;
 
 export interface StatusOptions {
   colour: boolean;
@@ -111,16 +113,35 @@ function stateOf({ available, held, code }: DeviceStatus): string {
 function parkedLines(report: StatusReport, options: StatusOptions): string[] {
   if (report.parkedTotal === 0) return [];
   const lines = ["", `Needs you: ${count(report.parkedTotal, "file")}`];
-  for (const item of report.parked.slice(0, PARKED_SHOWN)) {
-    const where = item.target === undefined ? "" : ` ${arrow(options)} ${visible(item.target)}`;
-    const attempts = item.attempts > 1 ? ` (${item.attempts} attempts)` : "";
-    lines.push(`  ${item.state} ${visible(item.job)}: ${visible(item.path)}${where}${attempts}`);
-    lines.push(`    ${visible(item.reason)}`);
-    if (item.hint !== undefined) lines.push(`    ${visible(item.hint)}`);
+  let shown = 0;
+  for (const group of byReason(report.parked)) {
+    const some = group.slice(0, Math.min(SAME_REASON_SHOWN, PARKED_SHOWN - shown));
+    if (some.length === 0) break;
+    shown += some.length;
+    for (const item of some) {
+      const where = item.target === undefined ? "" : ` ${arrow(options)} ${visible(item.target)}`;
+      const attempts = item.attempts > 1 ? ` (${item.attempts} attempts)` : "";
+      lines.push(`  ${item.state} ${visible(item.job)}: ${visible(item.path)}${where}${attempts}`);
+    }
+    lines.push(`    ${visible(some[0]!.reason)}`);
+    if (some[0]!.hint !== undefined) lines.push(`    ${visible(some[0]!.hint)}`);
   }
-  const more = report.parkedTotal - Math.min(report.parked.length, PARKED_SHOWN);
+  const more = report.parkedTotal - shown;
   if (more > 0) lines.push(`  and ${more} more`);
   return lines;
+}
+
+/** One full folder or one unknown card must not hide what else is wrong: equal reasons are told together. */
+function byReason(items: ParkedItem[]): ParkedItem[][] {
+  const groups = new Map<string, ParkedItem[]>();
+  for (const item of items) {
+    const reason = item.path === "" ? item.reason : item.reason.replaceAll(item.path, "");
+    const key = JSON.stringify([item.state, item.job, item.target, reason, item.hint]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return [...groups.values()];
 }
 
 function arrow(options: StatusOptions): string {

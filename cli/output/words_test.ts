@@ -198,3 +198,42 @@ Deno.test("statusLines() shows the journey, devices, what is parked and the spoo
   const [coloured] = statusLines(report, { colour: true, unicode: false, nowMs });
   assert.ok(coloured!.startsWith("\x1b[1;31mattention\x1b[0m"));
 });
+
+Deno.test("statusLines() tells equal reasons together, so that none hides another", () => {
+  const rest = Array.from({ length: 99 }, (_, n) => ({
+    job: "card",
+    path: `f${n}.bin`,
+    state: "parked" as const,
+    reason: `Cannot take "f${n}.bin": too many`,
+    hint: "filesync retry --job card takes the rest",
+    attempts: 0,
+    since: "2026-11-23T09:00:00.000Z",
+  }));
+  const other = { ...rest[0]!, path: "broken.bin", reason: "device reports size 0", hint: "Look at the card" };
+  const report: StatusReport = {
+    schema: 1,
+    time: "2026-11-23T10:00:00.000Z",
+    word: "attention",
+    state: "/f.db",
+    jobs: [],
+    devices: [],
+    parked: [...rest, other],
+    parkedTotal: 5000,
+    spool: { dir: "/spool", usedBytes: 0, quotaBytes: 2048 },
+    resentBytes: 0,
+    resentUploadBytes: 0,
+  };
+  const lines = statusLines(report, { colour: false, unicode: true, nowMs: Date.parse(report.time) });
+  assert.deepEqual(lines.slice(lines.indexOf("Needs you: 5000 files"), -3), [
+    "Needs you: 5000 files",
+    "  parked card: f0.bin",
+    "  parked card: f1.bin",
+    "  parked card: f2.bin",
+    '    Cannot take "f0.bin": too many',
+    "    filesync retry --job card takes the rest",
+    "  parked card: broken.bin",
+    "    device reports size 0",
+    "    Look at the card",
+    "  and 4996 more",
+  ]);
+});

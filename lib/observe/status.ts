@@ -73,7 +73,7 @@ export interface StatusReport {
   pid?: number;
   jobs: JobStatus[];
   devices: DeviceStatus[];
-  /** At most 100, newest first; `parkedTotal` counts all. */
+  /** At most 100, newest first, the rest of a first contact last; `parkedTotal` counts all. */
   parked: ParkedItem[];
   parkedTotal: number;
   spool: { dir: string; usedBytes: number; quotaBytes: number };

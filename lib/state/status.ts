@@ -90,24 +90,28 @@ interface ParkedRow {
   changed_ms: number;
 }
 
-/** The newest files and deliveries that a person has to look at. */
+/**
+ * The newest files and deliveries that a person has to look at. The rest of a card that was met for the first time is no
+ * trouble and can be thousands of files: it comes last.
+ */
 export function parkedItems(store: Store): ParkedItem[] {
   return store.all<ParkedRow & Record<string, unknown>>(
-    `SELECT j.name AS job, f.path, NULL AS target, f.state, f.reason, f.hint, f.attempts, f.changed_ms
+    `SELECT j.name AS job, f.path, NULL AS target, f.state, f.reason, f.hint, f.attempts, f.changed_ms,
+         f.code IS 'first_contact' AS is_rest
        FROM file f INDEXED BY file_open JOIN job j ON j.id = f.job_id WHERE f.state = 'parked' AND f.${OPEN_FILE}
      UNION ALL
-     SELECT j.name, f.path, NULL, 'denied', f.reason, f.hint, f.attempts, f.changed_ms
+     SELECT j.name, f.path, NULL, 'denied', f.reason, f.hint, f.attempts, f.changed_ms, 0
        FROM file f INDEXED BY file_open JOIN job j ON j.id = f.job_id WHERE f.${DENIED_FILE}
      UNION ALL
-     SELECT j.name, f.path, t.name, 'denied', d.reason, d.hint, d.attempts, d.changed_ms
+     SELECT j.name, f.path, t.name, 'denied', d.reason, d.hint, d.attempts, d.changed_ms, 0
        FROM delivery d INDEXED BY delivery_open JOIN target t ON t.id = d.target_id JOIN file f ON f.id = d.file_id
          JOIN job j ON j.id = f.job_id WHERE d.${DENIED_DELIVERY} AND t.retired = 0
      UNION ALL
-     SELECT j.name, f.path, t.name, d.state, d.reason, d.hint, d.attempts, d.changed_ms
+     SELECT j.name, f.path, t.name, d.state, d.reason, d.hint, d.attempts, d.changed_ms, 0
        FROM delivery d INDEXED BY delivery_open JOIN target t ON t.id = d.target_id JOIN file f ON f.id = d.file_id
          JOIN job j ON j.id = f.job_id
        WHERE d.state IN ('parked', 'uncertain') AND d.${OPEN_DELIVERY} AND t.retired = 0
-     ORDER BY changed_ms DESC LIMIT ${PARKED_MAX}`,
+     ORDER BY is_rest, changed_ms DESC LIMIT ${PARKED_MAX}`,
   ).map((row) => ({
     job: row.job,
     path: row.path,

@@ -85,6 +85,11 @@ function classify(error: unknown): { code: ErrorCode; details: ErrorDetails } {
       },
     };
   }
+  if (error instanceof TooManyConnections) {
+    const hint = "All connections that the server gives are in use: raise its limit for this user and address, or " +
+      "wait until its other clients have ended";
+    return { code: "unavailable", details: { hint } };
+  }
   if (error instanceof ConnectionLost || error instanceof BadReply) return { code: "unavailable", details: {} };
   if (error instanceof Deno.errors.NotCapable) return { code: "invalid_config", details: { pointer: "/host" } };
   if (!(error instanceof ReplyError)) return { code: "failed", details: {} };

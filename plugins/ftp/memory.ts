@@ -3,6 +3,9 @@
 /** How long a refusal is believed, milliseconds: servers are mended, and one odd answer must not cost resuming for good. */
 const REFUSAL_AGE_MS = 24 * 60 * 60 * 1000;
 
+/** How long a server counts as one with few connections, milliseconds: to be wrong costs a login now and then. */
+const CROWDED_AGE_MS = 30 * REFUSAL_AGE_MS;
+
 /** The habits, each with the time when it was met. */
 interface Remembered {
   /** Host, port and user: another server has other habits. */
@@ -19,6 +22,7 @@ interface Remembered {
   root?: string;
   connectionsMax?: number;
   refusedMs?: number;
+  crowdedMs?: number;
 }
 
 /** Habits that can be learned. */
@@ -79,6 +83,18 @@ export class Memory {
     this.#save();
   }
 
+  /** Whether the server had no connection left for us within the last month. */
+  get isCrowded(): boolean {
+    return this.connectionsMax !== undefined || isFresh(this.#remembered.crowdedMs, CROWDED_AGE_MS);
+  }
+
+  /** Written down once a day at most: a server may refuse all day long. */
+  learnCrowded(): void {
+    if (isFresh(this.#remembered.crowdedMs)) return;
+    this.#remembered.crowdedMs = Date.now();
+    this.#save();
+  }
+
   #save(): void {
     const temporary = `${this.#file}.new`;
     Deno.writeTextFileSync(temporary, JSON.stringify(this.#remembered));
@@ -87,6 +103,6 @@ export class Memory {
 }
 
 /** A refusal of the future was noted under a wrong clock. */
-function isFresh(refusedMs: number | undefined): boolean {
-  return refusedMs !== undefined && Math.abs(Date.now() - refusedMs) < REFUSAL_AGE_MS;
+function isFresh(refusedMs: number | undefined, ageMs = REFUSAL_AGE_MS): boolean {
+  return refusedMs !== undefined && Math.abs(Date.now() - refusedMs) < ageMs;
 }

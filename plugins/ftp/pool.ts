@@ -9,8 +9,13 @@ import { ConnectionLost } from "./stream.ts";
 
 /** An idle connection is asked for a sign of life after this time, milliseconds: NAT forgets, servers hang up. */
 const VALIDATE_AFTER_MS = 30_000;
-/** An idle connection is closed after this time, milliseconds: many devices have only one to give. */
+/** An idle connection is closed after this time, milliseconds. */
 const CLOSE_AFTER_MS = 60_000;
+/**
+ * The same at a server that has said "too many", milliseconds: the other role of one job may wait for this very
+ * connection, and a finder that lists each 10 s would never let go of it.
+ */
+const CLOSE_CROWDED_AFTER_MS = 1000;
 const NOOP_TIMEOUT_MS = 5_000;
 
 export interface PoolOptions {
@@ -101,7 +106,11 @@ export class Pool {
       this.#keep(session);
       this.#setLimit(this.#limit + 1);
     } catch (error) {
-      if (error instanceof TooManyConnections) this.#options.memory.learnConnections(this.#limit);
+      if (error instanceof TooManyConnections) {
+        this.#options.memory.learnCrowded();
+        this.#options.memory.learnConnections(this.#limit);
+        this.#planClose();
+      }
       // Any other trouble is met by the next call, which reports it.
     }
   }
@@ -166,9 +175,12 @@ export class Pool {
       return await this.#options.open(signal);
     } catch (error) {
       const othersCount = this.#busyCount - 1;
-      if (error instanceof TooManyConnections && othersCount > 0) {
-        this.#options.memory.learnConnections(othersCount);
-        this.#setLimit(Math.min(this.#limit, othersCount));
+      if (error instanceof TooManyConnections) {
+        this.#options.memory.learnCrowded();
+        if (othersCount > 0) {
+          this.#options.memory.learnConnections(othersCount);
+          this.#setLimit(Math.min(this.#limit, othersCount));
+        }
       }
       throw error;
     }
@@ -190,13 +202,14 @@ export class Pool {
 
   #planClose(): void {
     clearTimeout(this.#closeTimer);
+    const afterMs = this.#options.memory.isCrowded ? CLOSE_CROWDED_AFTER_MS : CLOSE_AFTER_MS;
     this.#closeTimer = setTimeout(() => {
       const nowMs = performance.now();
-      const old = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs >= CLOSE_AFTER_MS);
-      this.#idle = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs < CLOSE_AFTER_MS);
+      const old = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs >= afterMs);
+      this.#idle = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs < afterMs);
       for (const { session } of old) void session.quit();
       if (this.#idle.length > 0) this.#planClose();
-    }, CLOSE_AFTER_MS);
+    }, afterMs);
     // It must not keep a process alive whose host is gone.
     Deno.unrefTimer(this.#closeTimer);
   }

@@ -143,25 +143,39 @@ function longCircles(machine: Machine, jobs: Studied[]): DoctorFinding[] {
   return findings;
 }
 
-/** Two sources whose files get the same names in the same directory. */
+/** Names of jobs that one finding tells. */
+const NAMES_MAX = 4;
+
+/** Sources whose files get the same names in the same directory; one finding for each directory. */
 function collisions(machine: Machine, jobs: Studied[]): DoctorFinding[] {
-  const findings: DoctorFinding[] = [];
+  const crowds: { place: Place; jobs: Set<Studied> }[] = [];
   for (const [index, a] of jobs.entries()) {
     for (const b of jobs.slice(index + 1)) {
       if (inside(a.source, b.source) === "" || !(isShared(a, b) || isShared(b, a))) continue;
       const meeting = a.targets.find((one) => b.targets.some((other) => isSameName(machine, [a, one], [b, other])));
       if (meeting === undefined) continue;
-      const names = `jobs "${a.job.name}" and "${b.job.name}"`;
-      const where = `Files of ${names} get the same names in "${meeting.place.dir}"`;
-      const remedy = `Set in both jobs "path": "{job}/${a.job.path}"`;
-      findings.push(
-        [a, b].some(({ job }) => job.onConflict === "replace")
-          ? problem("names", EXIT.config, `${where}, and "on_conflict": "replace" overwrites them`, remedy)
-          : warning("names", `${where}: the second one of a name is renamed or parked`, remedy),
+      const { place } = meeting;
+      const crowd = crowds.find((known) =>
+        known.place.space === place.space && known.place.dir === place.dir && (known.jobs.has(a) || known.jobs.has(b))
       );
+      if (crowd === undefined) crowds.push({ place, jobs: new Set([a, b]) });
+      else crowd.jobs.add(a).add(b);
     }
   }
-  return findings;
+  return crowds.map(({ place, jobs }) => {
+    const meeting = [...jobs].map(({ job }) => job);
+    const where = `Files of jobs ${enumerate(meeting.map(({ name }) => name))} get the same names in "${place.dir}"`;
+    const remedy = `Set in ${meeting.length === 2 ? "both jobs" : "each of them"} "path": "{job}/${meeting[0]!.path}"`;
+    return meeting.some(({ onConflict }) => onConflict === "replace")
+      ? problem("names", EXIT.config, `${where}, and "on_conflict": "replace" overwrites them`, remedy)
+      : warning("names", `${where}: the second one of a name is renamed or parked`, remedy);
+  });
+}
+
+function enumerate(names: string[]): string {
+  const shown = names.length > NAMES_MAX ? names.slice(0, NAMES_MAX - 1) : names.slice(0, -1);
+  const last = names.length > NAMES_MAX ? `${names.length - shown.length} others` : `"${names.at(-1)}"`;
+  return `${shown.map((name) => `"${name}"`).join(", ")} and ${last}`;
 }
 
 function isShared(a: Studied, b: Studied): boolean {

@@ -129,6 +129,15 @@ Deno.test("jobFindings() see two sources whose files get the same names", async 
   ]);
 });
 
+Deno.test("jobFindings() tell of forty vehicles that get the same names in one line", async () => {
+  const findings = await findingsOf(Array.from({ length: 40 }, (_, n) => ({ from: `in${n}` })));
+  assert.deepEqual(findings.map(({ detail, remedy }) => [detail, remedy]), [[
+    'Files of jobs "job0", "job1", "job2" and 37 others get the same names in "/out": the second one of a name is ' +
+    "renamed or parked",
+    'Set in each of them "path": "{job}/{path}"',
+  ]]);
+});
+
 Deno.test("jobFindings() say nothing of jobs whose names differ, or that share their source", async () => {
   assert.deepEqual(await findingsOf([{ from: "a", path: "{job}/{path}" }, { from: "b", path: "{job}/{path}" }]), []);
   assert.deepEqual(
