@@ -251,7 +251,7 @@ Deno.test("sync takes only the newest files of a source that it meets for the fi
     put(field, "log7", "new");
     assert.equal((await sync(field)).code, 4);
     assert.deepEqual(readdirSync(field.out).sort(), ["log5", "log6", "log7"]);
-    const told = await filesync(field, ["retry", "--job", "job1"]);
+    const told = await filesync(field.dir, ["retry", "--job", "j"]);
     assert.equal(told.code, 0, told.stderr);
     assert.equal((await sync(field)).code, 0);
     assert.deepEqual(readdirSync(field.out).sort(), ["log1", "log2", "log3", "log4", "log5", "log6", "log7"]);
