@@ -3,6 +3,7 @@ import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { Flags as TestFlags } from "./commands/plugins_conformance.ts";
 import type { Flags as InfoFlags } from "./commands/plugins_info.ts";
 import type { Flags as ListFlags } from "./commands/plugins_list.ts";
+import type { Flags as NewFlags } from "./commands/plugins_new.ts";
 import type { Context } from "./context.ts";
 import { pluginNames } from "./commands/names.ts";
 import { config, docs, json, lazy, text, value } from "./route_parts.ts";
@@ -73,8 +74,29 @@ Exit codes: 0 passed, 8 failed, 2 wrong usage.`,
   ),
 });
 
+const create = buildCommand<NewFlags, [name: string], Context>({
+  loader: lazy(() => import("./commands/plugins_new.ts")),
+  parameters: {
+    flags: {
+      lang: value("The language: python, ts or sh", "LANG"),
+      dir: value("Make it in DIR instead of ./NAME", "DIR"),
+    },
+    positional: named("What a configuration will call the driver", "NAME"),
+  },
+  docs: docs(
+    "Begin a driver",
+    `Makes a folder with a driver that works and is tested as it is: a directory of this machine, source and target (in
+shell a source), in one file without a package. Change what it does, and try it with filesync plugins test. A folder
+that holds something is left alone.`,
+    [
+      ["plugins new camera --lang python", "in ./camera"],
+      ["plugins new camera --lang ts --dir drivers/camera", "for Deno, elsewhere"],
+    ],
+  ),
+});
+
 /** `filesync plugins`. */
 export const plugins = buildRouteMap<string, Context>({
-  routes: { list, info, test },
+  routes: { list, info, test, new: create },
   docs: { brief: "Drivers and plugins" },
 });
