@@ -89,3 +89,26 @@ testNeeding("python3", "filesync plugins test without a directory touches no dev
     await assert.rejects(Deno.stat(`${dir}/in-use`));
   });
 });
+
+Deno.test("filesync config check tells where a plugin's arguments do not fit its schema, and what to do", async () => {
+  await inTempDir(async (dir) => {
+    await copyOfFolder(`${dir}/plugins/folder`);
+    const config = `{
+  "plugins": { "dirs": ["./plugins"] },
+  "jobs": [{
+    "name": "logs",
+    "source": { "driver": "folder", "args": { "dri": "./in" } },
+    "target": { "driver": "folder", "args": { "dir": 7 } }
+  }]
+}
+`;
+    await Deno.writeTextFile(`${dir}/config.json`, config);
+    const { code, stderr } = await filesync(dir, ["config", "check"]);
+    assert.equal(code, 3);
+    assert.match(
+      stderr,
+      /config\.json:5:\d+: jobs\[0\]\.source\.args\.dri: .*did you mean "dir"\?\n {2}Known here: dir\n/,
+    );
+    assert.match(stderr, /config\.json:6:\d+: jobs\[0\]\.target\.args\.dir: /);
+  });
+});

@@ -1,0 +1,123 @@
+/** The exchanges that plugins/README.md shows are what the host sends and takes, and can be pasted into a terminal. */
+import assert from "node:assert/strict";
+import {
+  checkConfirmation,
+  checkDownloadResult,
+  checkEntries,
+  checkEntry,
+  checkFindings,
+  checkInitializeResult,
+  checkProgress,
+  checkReceipt,
+} from "../lib/host/check_answers.ts";
+import { wordsFor } from "../lib/host/words.ts";
+import { fromRpcError, parseMessage, type RpcMessage } from "../lib/protocol/messages.ts";
+import { testNeeding } from "./support/needs.ts";
+import { readProjectFile } from "./support/project_files.ts";
+
+const TEXT = readProjectFile("plugins/README.md");
+const WORDS = wordsFor({}, {});
+
+interface Sent {
+  method: string;
+  params: Record<string, unknown>;
+}
+
+/** What the host makes of the answer to each method; fails when it would refuse it. */
+const TAKEN: Record<string, (result: unknown, params: Record<string, unknown>) => unknown> = {
+  initialize: (result) => checkInitializeResult(result, WORDS),
+  list: (result) => assert.deepEqual(result, { complete: true }),
+  stat: (result, { path }) => checkEntry(result, path as string, WORDS),
+  download: (result) => checkDownloadResult(result),
+  upload: (result) => checkReceipt(result, WORDS),
+  confirm: (result) => checkConfirmation(result, WORDS),
+  remove: (result) => assert.deepEqual(result, {}),
+  check: (result) => checkFindings(result, WORDS),
+  shutdown: (result) => assert.deepEqual(result, {}),
+};
+
+/** The message of an example line; `"jsonrpc"` is left out of most. */
+function messageOf(line: string): RpcMessage {
+  // A hash is shortened to be read.
+  const value = JSON.parse(line.replaceAll(/"([0-9a-f]{6})…"/g, (_, start: string) => `"${start.padEnd(64, "0")}"`));
+  const message = parseMessage(JSON.stringify({ jsonrpc: "2.0", ...value }));
+  assert.ok(message !== undefined, `No message: ${line}`);
+  return message;
+}
+
+function checkNews({ method, params }: RpcMessage, sent: Map<unknown, Sent>): void {
+  const news = params as { id: number; entries: unknown };
+  const call = sent.get(news.id);
+  assert.ok(call !== undefined, `${method} of a call that was not sent`);
+  if (method === "$/progress") assert.ok(checkProgress(params as Record<string, unknown>) !== undefined);
+  else {
+    assert.equal(method, "$/entries");
+    const { directory, recursive } = call.params as { directory: string; recursive?: boolean };
+    const { entries, ignored } = checkEntries(news.entries, directory, recursive === true, WORDS);
+    assert.deepEqual([entries.length > 0, ignored], [true, 0]);
+  }
+}
+
+Deno.test("plugins/README.md: each example exchange is one that the host would send and take", () => {
+  const seen = new Set<string>();
+  let sent = new Map<unknown, Sent>();
+  for (const block of TEXT.matchAll(/^```\n((?:[→←].*\n)+)```$/gm)) {
+    const lines = block[1]!.trimEnd().split("\n");
+    // A block that begins with an answer goes on with the exchange before it.
+    if (lines[0]!.startsWith("→")) sent = new Map();
+    for (const line of lines) {
+      const message = messageOf(line.slice(2));
+      if (line.startsWith("→")) {
+        const { id, method, params } = message as RpcMessage & Sent;
+        assert.ok(TAKEN[method] !== undefined, `There is no method "${method}"`);
+        sent.set(id, { method, params });
+        seen.add(method);
+      } else if (message.method !== undefined) checkNews(message, sent);
+      else if (message.error !== undefined) assert.notEqual(fromRpcError(message.error).code, "failed", line);
+      else {
+        const call = sent.get(message.id);
+        assert.ok(call !== undefined, `An answer to nothing: ${line}`);
+        TAKEN[call.method]!(message.result, call.params);
+      }
+    }
+  }
+  assert.deepEqual([...seen].sort(), Object.keys(TAKEN).sort(), "Every method has an example");
+});
+
+testNeeding(
+  "python3",
+  "plugins/README.md: what is to be pasted into a terminal is answered by the example driver",
+  async () => {
+    const block = /^\.\/camera\.py\n((?:\{.*\}\n)+)```$/m.exec(TEXT);
+    assert.ok(block !== null);
+    const child = new Deno.Command("python3", {
+      args: [new URL("../plugins/examples/folder/folder.py", import.meta.url).pathname],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const dir = await Deno.makeTempDir({ prefix: "filesync-example-" });
+    try {
+      await Deno.writeTextFile(`${dir}/a.log`, "words");
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(block[1]!.replaceAll('"/tmp"', JSON.stringify(dir))));
+      const answers: RpcMessage[] = [];
+      let text = "";
+      for await (
+        const part of child.stdout.pipeThrough(
+          new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>,
+        )
+      ) {
+        text += part;
+        answers.push(...text.split("\n").slice(answers.length, -1).map((line) => parseMessage(line)!));
+        // Both requests are answered: Ctrl-D ends it.
+        if (answers.some(({ id }) => id === 2)) await writer.close().catch(() => {});
+      }
+      checkInitializeResult(answers[0]?.result, WORDS);
+      assert.match(text, /"a\.log"/);
+      assert.deepEqual(answers.at(-1)?.result, { complete: true });
+      assert.ok((await child.status).success);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+);
