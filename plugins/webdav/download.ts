@@ -6,22 +6,22 @@ import {
   type DownloadParams,
   type DownloadResult,
   DriverError,
-  type Fingerprint,
   sameFingerprint,
 } from "../../lib/driver/mod.ts";
 import { SpoolWriter } from "../../lib/protocol/serve.ts";
 import { ConnectionLost } from "../http/lost.ts";
 import type { Reply } from "../http/reply.ts";
 import { fingerprintOf, PRECISION_MS } from "./entries.ts";
-import type { DavServer } from "./server.ts";
+import type { DavServer, Found } from "./server.ts";
 
 /** Downloads one file; see the contract. */
 export async function download(server: DavServer, params: DownloadParams, call: Call): Promise<DownloadResult> {
-  const before = await fileAt(server, params.path, call.signal);
+  const first = await fileAt(server, params.path, call.signal);
+  const before = fingerprintOf(first);
   if (!sameFingerprint(before, params.expect, PRECISION_MS)) throw changed(params.path);
   if (before.sizeBytes !== undefined && params.offsetBytes > before.sizeBytes) throw changed(params.path);
-  const sizeBytes = await fetch(server, params, before, call);
-  const after = await fileAt(server, params.path, call.signal);
+  const sizeBytes = await fetch(server, params, first, call);
+  const after = fingerprintOf(await fileAt(server, params.path, call.signal));
   if (!sameFingerprint(before, after, PRECISION_MS) || (after.sizeBytes ?? sizeBytes) !== sizeBytes) {
     throw changed(params.path);
   }
@@ -32,15 +32,15 @@ export async function download(server: DavServer, params: DownloadParams, call: 
   return { sizeBytes, fingerprint: { ...after, sizeBytes }, ...(checksum === undefined ? {} : { checksum }) };
 }
 
-async function fileAt(server: DavServer, path: string, signal: AbortSignal): Promise<Fingerprint> {
+async function fileAt(server: DavServer, path: string, signal: AbortSignal): Promise<Found> {
   const found = await server.look(path, signal);
   if (found === undefined) throw new DriverError("not_found", `File "${path}" is not on the server`);
   if (found.isFolder) throw new DriverError("failed", `Path "${path}" is a folder: expected a file`);
-  return fingerprintOf(found);
+  return found;
 }
 
 /** Moves the bytes; returns how many the file has. */
-async function fetch(server: DavServer, params: DownloadParams, before: Fingerprint, call: Call): Promise<number> {
+async function fetch(server: DavServer, params: DownloadParams, before: Found, call: Call): Promise<number> {
   let writer = new SpoolWriter(params.spoolFile, params.offsetBytes);
   try {
     const isRange = writer.startBytes > 0;

@@ -128,6 +128,11 @@ export class WebdavDriver implements Driver {
       if (reply.status === 412) throw new DriverError("changed", `File "${path}" changed on the server`);
       if (![200, 202, 204, 404, 410].includes(reply.status)) throw await server.refusal("DELETE", reply);
       await reply.discard();
+      // A captive portal says 200 to everything; 202 is a promise.
+      if (reply.status === 204 || reply.status >= 400) return;
+      if (await server.look(path, call.signal) !== undefined) {
+        throw new DriverError("failed", `Server answers DELETE with ${reply.status}, and the file is still there`);
+      }
     });
   }
 

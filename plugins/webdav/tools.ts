@@ -23,7 +23,7 @@ export async function enterRoot({ role, server, memory }: Tools, call: Call): Pr
   if (found === undefined && role === "target" && !memory.hasRoot) {
     const reply = await server.request({ method: "MKCOL", url: server.url("", true) }, call.signal);
     await reply.discard();
-    if (reply.status === 201 || reply.status === 200) return memory.learnRoot();
+    if (reply.status === 201) return memory.learnRoot();
   }
   throw new DriverError(
     "unavailable",

@@ -17,7 +17,7 @@ import { isOpen, lookAgain } from "./lost_answers.ts";
 import { uploadToNextcloud } from "./nextcloud.ts";
 import { findPlace, type Place, placeFor, receiptOf } from "./place.ts";
 import { hashSays, type Proof } from "./proof.ts";
-import { discard, DONE, sendFile } from "./send.ts";
+import { discard, sendFile } from "./send.ts";
 import { enterRoot, type Tools } from "./tools.ts";
 import { urlOf } from "./paths.ts";
 
@@ -177,12 +177,16 @@ class Upload {
       await folders.ensure(this.#tools, parentOf(path), this.#call);
       reply = await move();
     }
-    if (DONE.includes(reply.status)) {
+    if (reply.status === 201 || reply.status === 204) {
       await reply.discard();
       return true;
     }
     const refusal = await server.refusal("MOVE", reply);
-    if (!(refusal instanceof StatusError)) throw refusal;
+    if (!(refusal instanceof StatusError)) {
+      // 200 is no answer to MOVE (RFC 4918 section 9.9.4), but that of every captive portal.
+      if (reply.status === 200 && await this.#isPublished(path)) return true;
+      throw refusal;
+    }
     if (refusal.status === 412) return false;
     if (refusal.status === 404 && await this.#isPublished(path)) return true;
     if (refusal.status === 502 && config.destination.href === config.root.href && !await this.#isPublished(path)) {
