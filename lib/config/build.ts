@@ -62,7 +62,9 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
   }
   // Honest until they do something.
   if (value.http.listen !== null) notices.push('Key "http.listen" is kept, and nothing acts on it yet');
-  if (Object.keys(value.hooks).length > 0) notices.push('Key "hooks" is kept, and nothing acts on it yet');
+  for (const name of Object.keys(value.hooks).filter((name) => name !== "safe_to_unplug")) {
+    notices.push(`Key "hooks.${name}" is kept, and nothing acts on it yet`);
+  }
   const log: LogConfig = { level: value.log.level, maxBytes: value.log.max_size, keep: value.log.keep };
   if (value.log.file !== null) log.file = resolve(base, value.log.file);
   if (!value.log.console) log.console = false;

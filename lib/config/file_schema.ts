@@ -140,7 +140,10 @@ export const configSchema = z.strictObject({
     listen: parsed(z.string(), parseListen, 'an address such as "127.0.0.1:8080"').nullable().prefault(null)
       .describe("Address of the status page; null is none"),
   }).prefault({}).describe("The status page"),
-  hooks: z.record(z.string(), z.unknown()).prefault({}).describe("Commands that are run on events"),
+  hooks: z.record(z.string(), z.unknown()).refine(hasCommands, {
+    path: ["safe_to_unplug"],
+    message: 'Expected a command as a list of its words, such as ["gpioset", "gpiochip0", "17=1"]',
+  }).prefault({}).describe('Commands that are run on events: "safe_to_unplug", a list of words, run without a shell'),
   devices: z.record(z.string(), device).prefault({}).describe("Devices by name, for use in several jobs"),
   jobs: z.array(job).describe("What is moved from where to where"),
 });
@@ -155,6 +158,11 @@ let fileSchema: JsonSchema | undefined;
 export function fileJsonSchema(): JsonSchema {
   fileSchema ??= z.toJSONSchema(configSchema, { io: "input" }) as JsonSchema;
   return fileSchema;
+}
+
+function hasCommands({ safe_to_unplug: argv }: Record<string, unknown>): boolean {
+  return argv === undefined ||
+    (Array.isArray(argv) && argv.length > 0 && argv.every((word) => typeof word === "string") && argv[0] !== "");
 }
 
 function parseListen(value: string): string {

@@ -9,6 +9,7 @@ import type {
   ListParams,
   Progress,
   Receipt,
+  Release,
   RemoveParams,
   UploadParams,
 } from "./types.ts";
@@ -46,4 +47,6 @@ export interface DeviceClient {
   confirm(params: UploadParams, options?: CallOptions): Promise<Receipt | null>;
   remove(params: RemoveParams, options?: CallOptions): Promise<void>;
   check(options?: CallOptions): Promise<Finding[]>;
+  /** Lets the device go; asked only of drivers with the capability `release`. */
+  release?(options?: CallOptions): Promise<Release>;
 }

@@ -14,6 +14,7 @@ import type {
   ListParams,
   LogLevel,
   Receipt,
+  Release,
   RemoveParams,
   UploadParams,
 } from "./types.ts";
@@ -65,6 +66,8 @@ export interface Driver {
   /** Succeeds when the file is already gone; refuses with `changed` when it is not the one expected. */
   remove?(params: RemoveParams, call: Call): Promise<void>;
   check?(call: Call): Promise<Finding[]>;
+  /** Lets the device go, since nothing is left to do on it now: no other call is under way. */
+  release?(call: Call): Promise<Release>;
   /** Closes connections; the process exits afterwards. */
   shutdown?(): Promise<void>;
 }

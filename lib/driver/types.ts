@@ -62,6 +62,8 @@ export interface Capabilities {
   rateLimit?: boolean;
   /** `upload` may give `spoolFile` itself its final name, when `mayTake` says so. */
   takesSpoolFile?: boolean;
+  /** `release` is there: the device can be let go, so that a person may take it away. */
+  release?: boolean;
   /** Precision of `modifiedMs` in this device's entries, milliseconds. */
   modifiedPrecisionMs?: number;
   /** Checksum algorithms that entries or receipts of this device may carry. */
@@ -147,6 +149,12 @@ export interface UploadParams {
 export interface RemoveParams {
   path: string;
   expect: Fingerprint;
+}
+
+/** What became of letting a device go. */
+export interface Release {
+  /** Whether it can be unplugged now without a loss. */
+  safe: boolean;
 }
 
 /** One line of `filesync doctor`. */

@@ -76,6 +76,7 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
   readonly #abort = new AbortController();
   readonly #turns: TurnPool;
   #active = 0;
+  #openings = 0;
 
   constructor(options: GateOptions) {
     this.name = options.name;
@@ -100,6 +101,16 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
 
   get callsMax(): number {
     return this.#capabilities?.callsMax ?? 1;
+  }
+
+  /** How often the device came back since the start: its visits. */
+  get openings(): number {
+    return this.#openings;
+  }
+
+  /** Whether the device can be let go. */
+  get canRelease(): boolean {
+    return this.#capabilities?.release === true;
   }
 
   /** Calls under way. */
@@ -211,6 +222,7 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
       const code = (this.#closed ?? this.#onTrial)!.code;
       this.#closed = undefined;
       this.#onTrial = undefined;
+      this.#openings++;
       this.#tell(undefined);
       if (OF_BOTH_ROLES.includes(code)) this.#others().forEach((other) => other.#lookIfClosedWith(code));
     }

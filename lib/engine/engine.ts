@@ -28,6 +28,8 @@ import { exitStatus, type RunFacts } from "./exit_status.ts";
 import { JobPipeline } from "./pipeline.ts";
 import { checkNotLost, rebuildState } from "./rebuild.ts";
 import { reconcile } from "./reconcile.ts";
+import { runHooks } from "./hooks.ts";
+import { Releaser } from "./releaser.ts";
 import { RoomMaker } from "./room.ts";
 import { WallClock } from "./wall_clock.ts";
 
@@ -54,6 +56,8 @@ const BUSY_LOOK_MS = 50;
 const UPTIME_MS = 60_000;
 /** How often ended back-offs are looked for, milliseconds. */
 const RETRY_SWEEP_MS = 500;
+/** How long the end of a single run waits for devices to be let go, milliseconds. */
+const RELEASE_MS = 30_000;
 /** Codes of a closed device that no waiting mends. */
 const HOPELESS: readonly ErrorCode[] = ["denied", "invalid_config", "unsupported"];
 
@@ -152,12 +156,15 @@ class Engine {
     for (const job of this.#jobs) await devices.open(job.source, "source");
     for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room, clock }));
     await releaseFinished(store, spool);
+    const releaser = new Releaser({ devices: () => devices.all, pipelines, events });
+    const stopHooks = runHooks(this.#config.hooks, events);
     // Nobody knows yet who is away.
     room.restore();
     this.#onDeviceChange = () => {
       if (room.restore() > 0) pipelines.forEach((pipeline) => pipeline.wake());
       // What only a device needs that has just gone may leave a full spool.
       pipelines.forEach((pipeline) => pipeline.noteRoom());
+      releaser.noteOpenings();
     };
     spool.onRoom = () => pipelines.forEach((pipeline) => pipeline.noteRoom());
     const ended = new AbortController();
@@ -182,12 +189,15 @@ class Engine {
       if (unlessBroken(store, () => releaseRetries(store, performance.now())) === true) {
         pipelines.forEach((pipeline) => pipeline.wake());
       }
+      // A single run lets go at its end.
+      if (!once) unlessBroken(store, () => void releaser.look(stop));
     }, RETRY_SWEEP_MS);
     try {
       const running = Promise.all(pipelines.map((pipeline) => pipeline.run(stop)));
       const first = once ? this.#untilNothingMoves(pipelines, store) : undefined;
       await Promise.race(first === undefined ? [running] : [running, first]);
       const facts = this.#facts(pipelines, store);
+      if (once && !stop.aborted) await releaser.look(AbortSignal.any([stop, AbortSignal.timeout(RELEASE_MS)]));
       ended.abort();
       await running;
       if (store.fatal !== undefined) throw store.fatal;
@@ -197,6 +207,8 @@ class Engine {
       clearInterval(uptime);
       ended.abort();
       unlessBroken(store, () => countUptime(store));
+      releaser.stop();
+      await stopHooks();
       await control?.close();
     }
   }

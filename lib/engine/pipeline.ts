@@ -9,7 +9,7 @@ import { type ListingResult, listSource } from "../finder/finder.ts";
 import { compileRules } from "../finder/rules.ts";
 import { type EventBus, type Log, logFor } from "../observe/mod.ts";
 import type { Spool } from "../spool/mod.ts";
-import { type JobRow, registerJob, type Store } from "../state/mod.ts";
+import { hasUnfetched, type JobRow, registerJob, type Store } from "../state/mod.ts";
 import { Remover } from "../remove/remover.ts";
 import { Uploader } from "../upload/uploader.ts";
 import type { DeviceGate } from "./device_gate.ts";
@@ -60,6 +60,8 @@ export class JobPipeline {
   readonly #uploaders: { station: Uploader; gate: DeviceGate }[];
   readonly #isWanted: (path: string, sizeBytes: number | undefined) => boolean;
   #finderDone = false;
+  /** The source's visit in which a listing was complete and nothing was left to settle. */
+  #listedVisit: number | undefined;
   /** The source's row, once it was listed. */
   sourceId: number | undefined;
   /** The card or the vehicle that was listed. */
@@ -199,6 +201,21 @@ export class JobPipeline {
     return this.#finderDone;
   }
 
+  /** Whether the job has nothing left to do on this device, in either role: it may be let go. */
+  isDoneWith(gate: DeviceGate): boolean {
+    if (gate === this.sourceGate && !this.#isDrained()) return false;
+    return this.#uploaders.every((uploader) =>
+      uploader.gate !== gate || (uploader.station.active === 0 && !uploader.station.hasWork())
+    );
+  }
+
+  /** What was found is in the spool, and what is due was removed. */
+  #isDrained(): boolean {
+    if (this.sourceId === undefined || this.#listedVisit !== this.sourceGate.openings) return false;
+    if (this.#downloader.active > 0 || hasUnfetched(this.#options.store, this.sourceId)) return false;
+    return this.#remover === undefined || !(this.#remover.active || this.#remover.hasWork());
+  }
+
   #ringUploaders(): void {
     for (const { station } of this.#uploaders) station.wake();
   }
@@ -240,6 +257,7 @@ export class JobPipeline {
 
   async #list(signal: AbortSignal): Promise<ListingResult> {
     const { job, store, events } = this.#options;
+    const visit = this.sourceGate.openings;
     const result = await listSource({
       job: this.row,
       source: this.sourceGate,
@@ -261,6 +279,7 @@ export class JobPipeline {
     this.sourceId = result.sourceId;
     this.sourceDeviceId = this.sourceGate.deviceId;
     this.listingError = undefined;
+    if (result.settling === 0) this.#listedVisit = visit;
     return result;
   }
 

@@ -195,6 +195,7 @@ const FLAGS = [
   "remove",
   "rateLimit",
   "takesSpoolFile",
+  "release",
 ] as const;
 
 /** How many calls at once, between 1 and 64; `undefined` when it is no number. */

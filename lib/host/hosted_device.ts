@@ -19,6 +19,7 @@ import {
   markUnsent,
   type Progress,
   type Receipt,
+  type Release,
   type RemoveParams,
   type Role,
   type UploadParams,
@@ -193,6 +194,10 @@ export class HostedDevice implements DeviceClient {
 
   check(options: CallOptions = {}): Promise<Finding[]> {
     return this.#send("check", {}, options, (result) => checkFindings(result, this.#core.words));
+  }
+
+  release(options: CallOptions = {}): Promise<Release> {
+    return this.#send("release", {}, options, (result) => ({ safe: isObject(result) && result["safe"] === true }));
   }
 
   /** Ends the process in at most 3 s. Calls under way and later ones fail with `cancelled`. */

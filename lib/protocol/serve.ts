@@ -211,6 +211,8 @@ async function dispatch(
       return {};
     case "check":
       return driver.check ? await driver.check(call) : NO_METHOD;
+    case "release":
+      return driver.release ? await driver.release(call) : NO_METHOD;
     case "shutdown":
       await driver.shutdown?.();
       return {};

@@ -2,7 +2,7 @@
 import type { DriverError, Fingerprint } from "../driver/mod.ts";
 import { askFirst } from "./doubt.ts";
 import { fingerprintOfRow } from "./listings.ts";
-import { OPEN_DELIVERY } from "./open_rows.ts";
+import { OPEN_DELIVERY, OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
 /** Where a file is on its way. */
@@ -169,6 +169,15 @@ export function finishIfDelivered(store: Store, fileId: number): boolean {
     Date.now(),
     fileId,
   ) > 0;
+}
+
+/** Whether a file of this source still waits to be fetched, is fetched, or will be tried again. */
+export function hasUnfetched(store: Store, sourceId: number): boolean {
+  return store.get<{ any: number }>(
+    `SELECT EXISTS (SELECT 1 FROM file INDEXED BY file_open
+       WHERE ${OPEN_FILE} AND state IN ('found', 'downloading') AND source_id = ? AND shelved = 0) AS any`,
+    sourceId,
+  )!.any === 1;
 }
 
 /** What happens to a file after a failure. */

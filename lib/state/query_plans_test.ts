@@ -13,6 +13,7 @@ import {
 } from "./deliveries.ts";
 import {
   fileById,
+  hasUnfetched,
   markDownloading,
   markFileFailed,
   markSpooled,
@@ -98,6 +99,7 @@ function exercise(store: Store): void {
   requeueFile(store, a!.id, 1);
   markFileFailed(store, b!.id, { state: "found", ...failure });
   nextRetryMs(store);
+  hasUnfetched(store, 1);
   releaseRetries(store, 11);
   markDownloading(store, a!.id, 1);
   markSpooled(store, a!, { sizeBytes: 1, ...facts });

@@ -16,6 +16,7 @@ import {
   type InitializeResult,
   type ListParams,
   type Receipt,
+  type Release,
   type RemoveParams,
   type Role,
   type UploadParams,
@@ -49,7 +50,7 @@ export class DiskDriver implements Driver {
       version: manifest.version,
       ...(uuid === undefined ? {} : { deviceId: uuid }),
       // A time that FAT has rounded stays what it is: it is compared with itself.
-      capabilities: FILE_CAPABILITIES,
+      capabilities: { ...FILE_CAPABILITIES, release: true },
     };
   }
 
@@ -80,6 +81,10 @@ export class DiskDriver implements Driver {
   async check(): Promise<Finding[]> {
     const { station, config, role } = this.#known();
     return await findings(station, config, role);
+  }
+
+  async release(): Promise<Release> {
+    return { safe: await this.#known().station.release() };
   }
 
   async shutdown(): Promise<void> {

@@ -22,6 +22,7 @@ export class Station {
   /** Whether anything is to be written to it. */
   #isWritable = false;
   #isSource = false;
+  #isTarget = false;
   #opening: Promise<Mounted> | undefined;
   #users = 0;
   /** The host was told that it is away. */
@@ -43,7 +44,7 @@ export class Station {
 
   /** A role was taken up: a target is written to. */
   serve(role: "source" | "target"): void {
-    if (role === "target") this.#isWritable = true;
+    if (role === "target") this.#isTarget = this.#isWritable = true;
     else this.#isSource = true;
   }
 
@@ -75,18 +76,16 @@ export class Station {
   }
 
   /**
-   * Lets the drive go: unmounts it, and leaves it alone until it was pulled.
+   * Lets the drive go: unmounts it, and leaves a source alone until it was pulled.
    * @returns whether it may be pulled now
    */
   async release(): Promise<boolean> {
     const { mounted } = this.root;
-    const isBoth = this.#isWritable && this.#isSource;
-    if (this.#config.unmount !== "done" || this.#users > 0 || isBoth) {
-      // What nobody writes to loses nothing.
-      return mounted !== undefined && mounted.mount.isReadOnly && this.#users === 0 && !isBoth;
-    }
-    if (mounted === undefined) return false;
-    if (!await this.#letGo(mounted)) return false;
+    if (mounted === undefined || !isInPlace(mounted) || (this.#isTarget && this.#isSource)) return false;
+    // What nobody writes to loses nothing, though the system keeps it mounted.
+    const isHarmless = mounted.mount.isReadOnly;
+    if (this.#config.unmount !== "done" || !this.#isToUnmount(mounted)) return isHarmless;
+    if (!await this.#letGo(mounted)) return isHarmless;
     if (this.#isSource) {
       this.#released = mounted.volume;
       this.#link.state({ held: true, reason: "Everything is in the spool: the drive can be pulled" });
@@ -99,11 +98,17 @@ export class Station {
     clearInterval(this.#watch);
     this.#watch = undefined;
     const { mounted } = this.root;
-    if (mounted !== undefined && this.#config.unmount !== "never") await this.#letGo(mounted);
+    if (mounted !== undefined && this.#config.unmount !== "never" && this.#isToUnmount(mounted)) {
+      await this.#letGo(mounted);
+    }
+  }
+
+  /** What others have mounted is theirs, unless we were told otherwise. */
+  #isToUnmount(mounted: Mounted): boolean {
+    return mounted.isOurs || this.#config.mount === "never";
   }
 
   async #letGo(mounted: Mounted): Promise<boolean> {
-    if (this.#config.unmount === "never" || (!mounted.isOurs && this.#config.mount === "auto")) return true;
     const answer = await unmount(mounted.mount);
     if (!answer.ok && isInPlace(mounted)) {
       this.#link.log("warning", `Cannot unmount "${mounted.mount.point}": ${answer.words}`);

@@ -1,0 +1,104 @@
+/** A person plugs a drive in, waits for the word, and pulls it: the whole program with a real filesystem. */
+import assert from "node:assert/strict";
+import { DRIVES, hasDrives, LoopDrive, mountPointsOf } from "../support/loop_drive.ts";
+import { testNeeding } from "../support/needs.ts";
+
+const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
+
+/** The program's events as they come. */
+async function* eventsOf(child: Deno.ChildProcess): AsyncGenerator<Record<string, unknown>> {
+  let rest = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) yield JSON.parse(line);
+  }
+}
+
+async function config(
+  base: string,
+  source: Record<string, unknown>,
+  target: Record<string, unknown>,
+): Promise<string[]> {
+  await Deno.mkdir(`${base}/out`, { recursive: true });
+  await Deno.writeTextFile(
+    `${base}/config.json`,
+    JSON.stringify({
+      state: "state.db",
+      spool: { dir: "spool", min_free: 0 },
+      hooks: {
+        safe_to_unplug: ["sh", "-c", `echo "$FILESYNC_DEVICE $1" >> "$2"`, "sh", "with blanks", `${base}/hook`],
+      },
+      jobs: [{ name: "flir", source, target, finder: { interval: "200ms", settle: "0s" } }],
+    }),
+  );
+  return ["run", "-A", "--no-prompt", MAIN, "sync", "--config", `${base}/config.json`, "--json"];
+}
+
+testNeeding(
+  DRIVES,
+  "sync lets a drive go when all is in the spool, tells it, and goes on at its next visit",
+  async () => {
+    const base = await Deno.makeTempDir({ prefix: "filesync-unplug-" });
+    await using drive = await LoopDrive.make(base);
+    await using again = await LoopDrive.make(base, { uuid: drive.uuid });
+    await drive.fill({ "a.jpg": "one", "b.jpg": "two" });
+    await again.fill({ "a.jpg": "one", "b.jpg": "two", "c.jpg": "three" });
+    const source = { driver: "disk", args: { uuid: drive.uuid, mount_point: `${base}/mount` } };
+    const args = await config(base, source, { driver: "local", args: { dir: `${base}/out` } });
+    const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "null", stdin: "null" }).spawn();
+    try {
+      const downloaded: unknown[] = [];
+      let visits = 0;
+      for await (const event of eventsOf(child)) {
+        if (event.event === "start") await drive.plugIn();
+        if (event.event === "downloaded") downloaded.push(event.path);
+        if (event.event !== "safe_to_unplug") continue;
+        assert.equal(event.device, "flir.source");
+        const plugged = visits === 0 ? drive : again;
+        assert.deepEqual(await mountPointsOf(plugged.device!), []);
+        assert.deepEqual(downloaded.splice(0).sort(), visits === 0 ? ["a.jpg", "b.jpg"] : ["c.jpg"]);
+        await plugged.detach();
+        if (++visits === 2) child.kill("SIGTERM");
+        else await again.plugIn();
+      }
+      await child.status;
+      assert.equal(visits, 2);
+      assert.equal(await Deno.readTextFile(`${base}/hook`), "flir.source with blanks\n".repeat(2));
+    } finally {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // It has ended.
+      }
+      await child.status;
+      await Deno.remove(base, { recursive: true });
+    }
+  },
+  hasDrives(),
+);
+
+testNeeding(DRIVES, "sync --once lets a source and a target drive go at its end", async () => {
+  const base = await Deno.makeTempDir({ prefix: "filesync-unplug-" });
+  await using from = await LoopDrive.make(base);
+  await using to = await LoopDrive.make(base);
+  await from.fill({ "day/a.jpg": "one" });
+  await from.plugIn();
+  await to.plugIn();
+  const disk = ({ uuid }: LoopDrive) => ({ driver: "disk", args: { uuid, mount_point: `${base}/${uuid}` } });
+  try {
+    const args = await config(base, disk(from), disk(to));
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), { args: [...args, "--once"], stderr: "null" })
+      .output();
+    const events = new TextDecoder().decode(stdout).trim().split("\n").map((line) => JSON.parse(line));
+    assert.equal(code, 0);
+    const safe = events.filter(({ event }) => event === "safe_to_unplug").map(({ device }) => device);
+    assert.deepEqual(safe.sort(), ["flir.disk", "flir.source"]);
+    for (const drive of [from, to]) assert.deepEqual(await mountPointsOf(drive.device!), []);
+    await to.detach();
+    assert.deepEqual([...(await to.files()).keys()], ["day/a.jpg"]);
+  } finally {
+    for (const drive of [from, to]) await drive[Symbol.asyncDispose]();
+    await Deno.remove(base, { recursive: true });
+  }
+}, hasDrives());
