@@ -23,6 +23,7 @@ import { type AdminRequest, forget, retry } from "./administer.ts";
 import { type ControlHandler, ControlServer } from "./control.ts";
 import type { DeviceGate } from "./device_gate.ts";
 import { Devices, type OpenDevice } from "./devices.ts";
+import { mayBeOne } from "./doctor/places.ts";
 import { asEngineError, EngineError, EXIT } from "./errors.ts";
 import { exitStatus, type RunFacts } from "./exit_status.ts";
 import { JobPipeline } from "./pipeline.ts";
@@ -256,6 +257,9 @@ class Engine {
       events: this.#options.events,
       host: hostname(),
       clock: parts.clock,
+      mayBeSource: new Set(
+        job.targets.filter(({ device }) => mayBeOne(job.source, device, this.#options.plugins)).map(({ name }) => name),
+      ),
       room: this.#config.spool.refetch ? room : undefined,
       activity: this.#activity,
       once: this.#options.once,

@@ -28,6 +28,8 @@ export interface PipelineOptions {
   host: string;
   /** For the job's windows. */
   clock: WallClock;
+  /** Targets that may be the source's own directory, though the configuration does not tell. */
+  mayBeSource: ReadonlySet<string>;
   /** Absent: what is in the spool stays there until it is delivered. */
   room: RoomMaker | undefined;
   /** Rung at everything that changes what is under way. */
@@ -110,6 +112,7 @@ export class JobPipeline {
         ...(uploadBytesPerSecond === undefined ? {} : { bytesPerSecond: uploadBytesPerSecond }),
         host,
         ...(job.after === "delete" ? { removeAfterMs: job.graceMs } : {}),
+        mayRemoveItself: job.after === "delete" && options.mayBeSource.has(target.name),
         onReleased: () => {
           this.#downloader.noteRoom();
           this.#remover?.wake();

@@ -74,6 +74,18 @@ const KNOWN = `
   LEFT JOIN file f ON f.source_id = ?1 AND f.path = j.value ->> 'path' AND f.latest = 1
   WHERE f.id IS NULL OR NOT same OR (f.state NOT IN ('spooled', 'done') AND f.code IS NOT 'forgotten')`;
 
+/**
+ * What an earlier turn of a circle looks like: the same file under a path without its first part, and once more under
+ * that without it.
+ */
+const TURN = `
+  SELECT 1 FROM file a JOIN file b ON b.source_id = a.source_id AND b.path = ?3 AND b.latest = 1
+    WHERE a.source_id = ?1 AND a.path = ?2 AND a.latest = 1 AND a.sha256 = b.sha256 AND a.size_bytes = ?4`;
+
+const CIRCLE =
+  "Target of this job seems to lie in its source: this looks like what was delivered there, for the second time";
+const CIRCLE_HINT = 'Give the target another directory, or leave it out in "rules.exclude"';
+
 /** Which of the listed files are not known with this content, without recording anything: for a dry run. */
 export function newEntries(
   store: Store,
@@ -288,7 +300,31 @@ export class Listing {
       this.#isInDoubt ? 1 : 0,
     )!;
     this.#lastKnownId = Math.min(this.#lastKnownId, id - 1);
+    if (entry.problem === undefined && this.#goesRound(entry)) {
+      store.run(
+        "UPDATE file SET state = 'parked', code = 'unsupported', reason = ?, hint = ? WHERE id = ?",
+        CIRCLE,
+        CIRCLE_HINT,
+        id,
+      );
+      return { ...foundFile(id, entry, generation), problem: CIRCLE };
+    }
     return foundFile(id, entry, generation);
+  }
+
+  /**
+   * Whether a file came into its source by our own delivery, and by another one before. A server may show a target's
+   * directory inside the source, which no configuration tells: `a`, `out/a`, `out/out/a` and so on without end.
+   */
+  #goesRound({ path, sizeBytes }: Entry): boolean {
+    const names = path.split("/");
+    for (let count = 1; count * 2 < names.length; count++) {
+      if (names.slice(0, count).some((name, index) => name !== names[count + index])) continue;
+      const once = names.slice(count).join("/");
+      const never = names.slice(count * 2).join("/");
+      if (this.#store.get(TURN, this.#options.sourceId, once, never, sizeBytes ?? null) !== undefined) return true;
+    }
+    return false;
   }
 
   /** Whether the fingerprint was equal over two listings at least `settleMs` apart. */

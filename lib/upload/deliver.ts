@@ -15,6 +15,7 @@ import type { EventBus, Log } from "../observe/mod.ts";
 import { hashFile, isNoSpace, type Loan, type Spool, type SpoolFileStat, statSpoolFile } from "../spool/mod.ts";
 import {
   markProven,
+  markRemovalRefused,
   markUploading,
   priorDelivery,
   type QueuedDelivery,
@@ -46,6 +47,8 @@ export interface DeliverContext {
   onChange: "replace" | "rename";
   onConflict: "rename" | "replace" | "park";
   onUncertain: "hold" | "retry";
+  /** The source's copy is removed in the end, and the target may be the very directory that it is in. */
+  mayRemoveItself: boolean;
   limit: SharedLimit;
   host: string;
   events: EventBus;
@@ -98,7 +101,17 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
     const names = { job: context.job.name, target: context.target.name };
     const known = delivery.inDoubt ? salvagedReceipt(store, delivery, names) : undefined;
     const receipt = known ?? await askWhetherItLanded(delivery, turn, params, context);
-    if (receipt !== null) return checkReceipt(receipt, delivery);
+    if (receipt !== null) {
+      // Nobody knows any more whether it was there before.
+      if (context.mayRemoveItself && delivery.inDoubt) keepSourceCopy(delivery, context);
+      return checkReceipt(receipt, delivery);
+    }
+  } else if (context.mayRemoveItself && turn.capabilities.confirm === true) {
+    const receipt = await turn.client.confirm(params, { signal: context.signal });
+    if (receipt !== null) {
+      keepSourceCopy(delivery, context);
+      return checkReceipt(receipt, delivery);
+    }
   }
   // Of an upload that was interrupted, and nobody knows under which name.
   if (before.links > 1) before = await unshare(delivery, context);
@@ -117,6 +130,16 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
   } finally {
     await loan.end();
   }
+}
+
+/**
+ * What a target holds before it was sent may be the source's own file, seen through another server: to remove that would
+ * remove the only one.
+ */
+function keepSourceCopy({ fileId, path }: QueuedDelivery, { store, target, log }: DeliverContext): void {
+  const reason = `target "${target.name}" held it before it was sent, and may be the source's own directory`;
+  markRemovalRefused(store, fileId, `Stays: ${reason}. Remove it yourself if there are two of it`);
+  log.warning(`"${path}" stays on the source: ${reason}`);
 }
 
 /** Uploads, and checks the receipt and what was read for it. */

@@ -46,6 +46,8 @@ export interface UploaderOptions {
   bytesPerSecond?: number;
   /** The source's copy is due so long after the last receipt, milliseconds; absent: it is kept. */
   removeAfterMs?: number;
+  /** See {@linkcode DeliverContext.mayRemoveItself}. */
+  mayRemoveItself: boolean;
   host: string;
   events: EventBus;
   log: Log;

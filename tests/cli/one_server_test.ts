@@ -53,3 +53,57 @@ test("source and target on a server that takes one connection take turns", () =>
       assert.equal(await Deno.readTextFile(`${dir}/root/out/${name}`), name.repeat(1000));
     }
   }));
+
+test("the only copy stays where a server leads to the target's own directory", () =>
+  withServer({}, async (dir, server) => {
+    await Deno.mkdir(`${dir}/root/logs`);
+    await Deno.writeTextFile(`${dir}/root/logs/only.txt`, "the only copy");
+    await job(dir, {
+      source: device(server, "logs"),
+      target: { driver: "local", args: { dir: "./root/logs" } },
+      after: "delete",
+    });
+    for (let run = 1; run <= 2; run++) assert.equal((await sync(dir)).code, 0);
+    assert.equal(await Deno.readTextFile(`${dir}/root/logs/only.txt`), "the only copy");
+    assert.match((await filesync(dir, ["why", "only.txt"])).stdout, /source's copy: .*held it before it was sent/);
+    // What we sent ourselves is a second copy.
+    await Deno.mkdir(`${dir}/other`);
+    await job(dir, {
+      name: "apart",
+      source: device(server, "logs"),
+      target: { driver: "local", args: { dir: "./other" } },
+      after: "delete",
+    });
+    assert.equal((await sync(dir)).code, 0);
+    assert.deepEqual([...Deno.readDirSync(`${dir}/root/logs`)], []);
+    assert.equal(await Deno.readTextFile(`${dir}/other/only.txt`), "the only copy");
+  }));
+
+test("files come to rest where a server shows the target inside the source", () =>
+  withServer({}, async (dir, server) => {
+    await Deno.writeTextFile(`${dir}/root/a.txt`, "round and round");
+    // A copy that somebody made is no circle.
+    await Deno.mkdir(`${dir}/root/copy`);
+    await Deno.writeTextFile(`${dir}/root/copy/a.txt`, "round and round");
+    await job(dir, { source: device(server, ""), target: { driver: "local", args: { dir: "./root/out" } } });
+    for (const code of [0, 0, 4, 4]) {
+      const ended = await sync(dir);
+      assert.equal(ended.code, code, ended.stderr);
+    }
+    assert.deepEqual(files(`${dir}/root`), [
+      "a.txt",
+      "copy/a.txt",
+      "out/a.txt",
+      "out/copy/a.txt",
+      "out/out/a.txt",
+      "out/out/copy/a.txt",
+    ]);
+    assert.match((await filesync(dir, ["status"])).stdout, /Target of this job seems to lie in its source/);
+  }));
+
+/** Paths of all files below `dir`. */
+function files(dir: string, below = ""): string[] {
+  return [...Deno.readDirSync(`${dir}/${below}`)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? files(dir, `${below}${name}/`) : [below + name]
+  ).sort();
+}

@@ -105,6 +105,7 @@ export class Bed implements AsyncDisposable {
           onChange: "replace",
           onConflict: "rename",
           onUncertain: "hold",
+          mayRemoveItself: false,
           host: "pi",
           onReleased: () => {
             this.releases++;

@@ -1,7 +1,7 @@
 /** Where devices keep their files, as far as their arguments tell: two devices may be one directory. */
 import { join, posix } from "node:path";
 import type { DeviceConfig } from "../../config/mod.ts";
-import type { Plugin } from "../../host/mod.ts";
+import type { Plugin, PluginSet } from "../../host/mod.ts";
 import { realPath } from "./filesystems.ts";
 
 /** A directory somewhere. */
@@ -58,4 +58,15 @@ export function inside(outer: Place, inner: Place): string | undefined {
   if (outer.dir === inner.dir || outer.space === HERE && isSameDirectory(outer.dir, inner.dir)) return "";
   const start = outer.dir === "/" ? "/" : `${outer.dir}/`;
   return inner.dir.startsWith(start) ? inner.dir.slice(start.length) : undefined;
+}
+
+/**
+ * Whether a job's source and one of its targets may be one directory though their arguments do not tell: one is here and
+ * the other on a server, which may be this machine, or one server has two names. A driver with one role has no directory
+ * that another could have, too.
+ */
+export function mayBeOne(source: DeviceConfig, target: DeviceConfig, plugins: PluginSet): boolean {
+  const [from, to] = [plugins.get(source.driver), plugins.get(target.driver)];
+  if (from?.roles.includes("target") !== true || to?.roles.includes("source") !== true) return false;
+  return placeOf(source, from).space !== placeOf(target, to).space;
 }
