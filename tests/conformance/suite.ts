@@ -5,9 +5,13 @@ import { discoverPlugins, type Plugin } from "../../lib/host/mod.ts";
 
 export {
   type Backdoor,
+  casesOf,
+  describedFixture,
   directoryBackdoor,
+  faultChecksOf,
   type Fixture,
   ODD_NAMES,
+  parseDescription,
   type TestDevice,
 } from "../../lib/conformance/mod.ts";
 
