@@ -1,10 +1,15 @@
 /** Login, features and the settings of a session. */
+import { statfs } from "node:fs/promises";
 import type { Command } from "./command.ts";
-import { type Fact, FACTS } from "./listing.ts";
+import { hashFeature, optsHash } from "./commands_hash.ts";
+import { entriesOf, entryOf } from "./directory.ts";
+import { type Fact, FACTS, listLine } from "./listing.ts";
+import { splitVirtual, virtualPath } from "./paths.ts";
+import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
 
 /** What FEAT tells (RFC 2389), MLST apart, whose line shows the facts that are on. */
-const FEATURES = ["EPSV", "MDTM", "MFMT", "PASV", "REST STREAM", "SIZE", "TVFS", "UTF8"];
+const FEATURES = ["AVBL", "EPSV", "MDTM", "MFMT", "PASV", "RANG STREAM", "REST STREAM", "SIZE", "TVFS", "UTF8"];
 
 export const SESSION_COMMANDS: Record<string, Command> = {
   USER: { run: user, beforeLogin: true, needsArgument: true },
@@ -16,6 +21,7 @@ export const SESSION_COMMANDS: Record<string, Command> = {
   OPTS: { run: opts, beforeLogin: true, needsArgument: true },
   ABOR: { run: abor, beforeLogin: true },
   STAT: { run: stat },
+  AVBL: { run: avbl },
   TYPE: { run: type, needsArgument: true, keeps: "restart" },
   MODE: {
     run: (session, argument) =>
@@ -42,7 +48,7 @@ async function user(session: Session, argument: string): Promise<void> {
 async function pass(session: Session, argument: string): Promise<void> {
   const { guard, limits } = session.context;
   if (session.user === undefined) return await session.reply(503, "Send the name with USER first");
-  await session.pause(guard.delayMs(session.peer));
+  await session.pause(guard.turnMs(session.peer));
   const account = await guard.check(session.peer, session.user, argument);
   if (account !== undefined) {
     session.loggedIn = true;
@@ -61,7 +67,7 @@ async function pass(session: Session, argument: string): Promise<void> {
 
 async function feat(session: Session): Promise<void> {
   const facts = FACTS.map((fact) => `${fact}${session.facts.has(fact) ? "*" : ""};`).join("");
-  await session.reply(211, "Features", ...[...FEATURES, `MLST ${facts}`].sort(), "End");
+  await session.reply(211, "Features", ...[...FEATURES, hashFeature(session.hashName), `MLST ${facts}`].sort(), "End");
 }
 
 async function opts(session: Session, argument: string): Promise<void> {
@@ -75,6 +81,7 @@ async function opts(session: Session, argument: string): Promise<void> {
     session.facts = new Set(FACTS.filter((fact: Fact) => asked.has(fact)));
     return await session.reply(200, `MLST OPTS ${[...session.facts].map((fact) => `${fact};`).join("")}`);
   }
+  if (name.toUpperCase() === "HASH") return await optsHash(session, rest.join(" "));
   await session.reply(501, "Option is not known");
 }
 
@@ -92,7 +99,7 @@ async function type(session: Session, argument: string): Promise<void> {
 }
 
 async function stat(session: Session, argument: string): Promise<void> {
-  if (argument !== "") return await session.reply(504, "Use MLST or LIST to learn of a file");
+  if (argument !== "") return await statPath(session, argument);
   const who = session.user === undefined ? "" : ` as ${session.user}`;
   await session.reply(
     211,
@@ -101,4 +108,36 @@ async function stat(session: Session, argument: string): Promise<void> {
     "No transfer under way",
     "End",
   );
+}
+
+/** Names that STAT tells of a directory: the reply is held in memory, and a longer listing belongs to LIST. */
+const STAT_ENTRIES_MAX = 1000;
+
+async function statPath(session: Session, argument: string): Promise<void> {
+  const { jail } = session.context;
+  const path = virtualPath(session.directory, argument.replace(/^(-[a-zA-Z0-9]+( +|$))+/, ""));
+  const real = await jail.existing(path);
+  const options = { writable: !session.readOnly, nowMs: Date.now() };
+  const info = await Deno.stat(real);
+  const lines: string[] = [];
+  let end = "End";
+  if (info.isDirectory) {
+    for await (const entry of entriesOf(real, { jail, onUnlisted: () => {} })) {
+      if (lines.length < STAT_ENTRIES_MAX) lines.push(listLine(entry, options));
+      else {
+        end = `Only ${STAT_ENTRIES_MAX} names are told here: use LIST`;
+        break;
+      }
+    }
+  } else lines.push(listLine(await entryOf(jail, path, splitVirtual(path).name), options));
+  await session.reply(info.isDirectory ? 212 : 213, `Status of ${path}`, ...lines, end);
+}
+
+/** Bytes that may still be uploaded (draft-peterson-streamlined-ftp-command-extensions). */
+async function avbl(session: Session, argument: string): Promise<void> {
+  const real = await session.context.jail.existing(virtualPath(session.directory, argument));
+  if (!(await Deno.stat(real)).isDirectory) throw new Refusal(550, "Not a directory");
+  const { bavail, bsize } = await statfs(real);
+  const left = await session.context.quota.left();
+  await session.reply(213, String(Math.min(bavail * bsize, left ?? Infinity)));
 }

@@ -50,6 +50,7 @@ async function rest(session: Session, argument: string): Promise<void> {
     throw new Refusal(501, "Offset must be a whole number of bytes");
   }
   session.restartAt = offset;
+  session.endAt = undefined;
   await session.reply(350, `Next transfer starts at ${offset}`);
 }
 
@@ -62,9 +63,11 @@ async function retr(session: Session, argument: string): Promise<void> {
   const { size } = await file.stat();
   if (session.restartAt > size) throw new Refusal(554, `File has only ${size} bytes`);
   await file.seek(session.restartAt, Deno.SeekMode.Start);
-  await transfer(session, `Sending ${size - session.restartAt} bytes`, async (data, begin) => {
+  const count = Math.max(0, Math.min(session.endAt ?? size, size) - session.restartAt);
+  const endBytes = session.endAt === undefined ? Infinity : count;
+  await transfer(session, `Sending ${count} bytes`, async (data, begin) => {
     await begin();
-    await sendFile(file, data);
+    await sendFile(file, data, endBytes);
   }, { event: "download", path });
 }
 
@@ -73,6 +76,7 @@ async function retr(session: Session, argument: string): Promise<void> {
  * the file is a true prefix at every moment. What arrived stays when the transfer fails: the client goes on from there.
  */
 async function store(session: Session, argument: string, mode: "replace" | "append"): Promise<void> {
+  if (session.endAt !== undefined) throw new Refusal(504, "A range is for RETR and HASH: use REST");
   const path = virtualPath(session.directory, argument);
   const real = await session.context.jail.writable(path);
   const before = await infoOf(real);
@@ -114,11 +118,12 @@ async function nlst(session: Session, argument: string): Promise<void> {
   await sendEntries(session, withoutOptions(argument), (entry) => entry.name);
 }
 
+/** 550 for a file as most servers say it: RFC 3659 has 501, which clients take for a mistake of their own. */
 async function mlsd(session: Session, argument: string): Promise<void> {
   const options = { writable: !session.readOnly };
   const path = virtualPath(session.directory, argument);
   const info = await Deno.stat(await session.context.jail.existing(path));
-  if (!info.isDirectory) throw new Refusal(501, "Not a directory: use MLST");
+  if (!info.isDirectory) throw new Refusal(550, "Not a directory: use MLST");
   await sendEntries(session, argument, (entry) => mlsxLine(entry, session.facts, options));
 }
 

@@ -77,11 +77,14 @@ export class DataChannel implements Abortable {
   }
 }
 
-/** Sends `file` from where it stands to its end. */
-export async function sendFile(file: Deno.FsFile, data: DataChannel): Promise<void> {
+/** Sends `file` from where it stands to its end, or so many bytes of it. */
+export async function sendFile(file: Deno.FsFile, data: DataChannel, bytesMax = Infinity): Promise<void> {
   const buffer = new Uint8Array(BLOCK_BYTES);
-  for (let count = await file.read(buffer); count !== null; count = await file.read(buffer)) {
+  for (let left = bytesMax; left > 0;) {
+    const count = await file.read(buffer.subarray(0, Math.min(buffer.length, left)));
+    if (count === null) return;
     await data.write(buffer.subarray(0, count));
+    left -= count;
   }
 }
 

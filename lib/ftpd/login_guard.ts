@@ -8,6 +8,8 @@ const ADDRESSES_MAX = 1000;
 const FORGET_MS = 10 * 60_000;
 /** The wait grows to so many times the first one. */
 const GROWTH_MAX = 16;
+/** Longest wait for a turn, milliseconds: who knows the password and shares the address still gets in. */
+const TURN_MS_MAX = 45_000;
 
 /** Somebody who may log in. */
 export interface Account extends FtpUser {
@@ -18,7 +20,7 @@ export interface Account extends FtpUser {
 export class LoginGuard {
   readonly #expected: { account: Account; user: Promise<Uint8Array>; passwd: Promise<Uint8Array> }[];
   readonly #firstDelayMs: number;
-  readonly #failures = new Map<string, { count: number; lastMs: number }>();
+  readonly #failures = new Map<string, { count: number; lastMs: number; nextMs: number }>();
 
   /** @param firstDelayMs wait after the first wrong password of an address */
   constructor(accounts: readonly Account[], firstDelayMs: number) {
@@ -37,6 +39,19 @@ export class LoginGuard {
     return this.#firstDelayMs * Math.min(GROWTH_MAX, 2 ** (failure.count - 1));
   }
 
+  /**
+   * How long a password from `address` waits for its turn, milliseconds. Passwords that come over several connections at
+   * once wait one after another: guessing is no faster for having many.
+   */
+  turnMs(address: string): number {
+    const delay = this.delayMs(address);
+    const failure = this.#failures.get(address);
+    if (delay === 0 || failure === undefined) return 0;
+    const now = performance.now();
+    failure.nextMs = Math.min(now + TURN_MS_MAX, Math.max(now, failure.nextMs) + delay);
+    return failure.nextMs - now;
+  }
+
   /** Whose the pair is; `undefined` for a wrong one. Takes the same time for every wrong one. */
   async check(address: string, user: string, passwd: string): Promise<Account | undefined> {
     const [userDigest, passwdDigest] = [await digest(user), await digest(passwd)];
@@ -51,8 +66,9 @@ export class LoginGuard {
       return found;
     }
     const count = this.delayMs(address) === 0 ? 0 : this.#failures.get(address)?.count ?? 0;
+    const nextMs = this.#failures.get(address)?.nextMs ?? 0;
     this.#failures.delete(address);
-    this.#failures.set(address, { count: count + 1, lastMs: performance.now() });
+    this.#failures.set(address, { count: count + 1, lastMs: performance.now(), nextMs });
     if (this.#failures.size > ADDRESSES_MAX) {
       for (const oldest of this.#failures.keys()) {
         this.#failures.delete(oldest);

@@ -31,6 +31,17 @@ Deno.test("LoginGuard doubles the wait with each wrong password of an address, u
   assert.equal(guard.delayMs("a"), 0);
 });
 
+Deno.test("LoginGuard lets passwords that come at once wait one after another", async () => {
+  const guard = new LoginGuard([PILOT], 10_000);
+  assert.equal(guard.turnMs("a"), 0);
+  await guard.check("a", "pilot", "guess");
+  const waits = [1, 2, 3].map(() => Math.round(guard.turnMs("a") / 10_000));
+  assert.deepEqual(waits, [1, 2, 3]);
+  for (let n = 0; n < 10; n++) guard.turnMs("a");
+  assert.ok(guard.turnMs("a") <= 45_000, "somebody who knows the password is locked out");
+  assert.equal(guard.turnMs("b"), 0);
+});
+
 Deno.test("LoginGuard remembers a bounded number of addresses", async () => {
   const guard = new LoginGuard([PILOT, GUEST], 100);
   for (let n = 0; n <= 1000; n++) await guard.check(`address ${n}`, "pilot", "guess");

@@ -1,44 +1,9 @@
 /** The server as a client sees it on the wire, command by command. */
 import assert from "node:assert/strict";
 import { testNeeding } from "../../tests/support/needs.ts";
+import { bench, bytesOf } from "./_bench.ts";
 import { ControlClient } from "./_control_client.ts";
-import { type FtpEvent, type FtpServer, type FtpServerOptions, startFtpServer } from "./mod.ts";
-
-interface Bench {
-  server: FtpServer;
-  root: string;
-  events: FtpEvent[];
-  /** A client that is logged in; closed at the end. */
-  login(): Promise<ControlClient>;
-}
-
-async function bench(options: Partial<FtpServerOptions>, run: (bench: Bench) => Promise<void>): Promise<void> {
-  const root = await Deno.makeTempDir({ prefix: "filesync-ftpd-" });
-  const events: FtpEvent[] = [];
-  const server = await startFtpServer({
-    root,
-    user: "pilot",
-    passwd: "secret",
-    log: (event) => events.push(event),
-    ...options,
-    limits: { loginDelayMs: 1, ...options.limits },
-  });
-  const clients: ControlClient[] = [];
-  try {
-    const login = async () => {
-      const client = await ControlClient.login(server.port);
-      clients.push(client);
-      return client;
-    };
-    await run({ server, root, events, login });
-  } finally {
-    for (const client of clients) client.close();
-    await server.stop();
-    await Deno.remove(root, { recursive: true });
-  }
-}
-
-const bytesOf = (text: string) => new TextEncoder().encode(text);
+import { startFtpServer } from "./mod.ts";
 
 Deno.test("startFtpServer() refuses an empty password, an empty user, a root that is none and ports that are none", async () => {
   const root = await Deno.makeTempDir({ prefix: "filesync-ftpd-" });
@@ -237,57 +202,6 @@ Deno.test("A name that a control channel cannot carry is refused, and left out o
     assert.equal(await client.code(`SIZE ${"x".repeat(10_000)}`), 500);
     assert.equal(await client.code(`SIZE ${"x".repeat(300)}`), 553);
     assert.equal(await client.code("SIZE plain"), 213);
-  }));
-
-Deno.test("A read-only server refuses every change and serves reads", () =>
-  bench({ readOnly: true }, async ({ login, root }) => {
-    await Deno.writeTextFile(`${root}/a`, "a");
-    const client = await login();
-    for (const line of ["STOR b", "APPE a", "DELE a", "MKD d", "RMD d", "RNFR a", "RNTO b", "MFMT 20200101000000 a"]) {
-      assert.equal(await client.code(line), 550, line);
-    }
-    assert.deepEqual(await client.fetch("RETR a"), bytesOf("a"));
-    assert.match((await client.say("MLST a")).text, /perm=r;/);
-  }));
-
-Deno.test("A reader may read beside a user who writes", () =>
-  bench({ readers: [{ user: "guest", passwd: "look" }] }, async ({ login, root }) => {
-    await Deno.writeTextFile(`${root}/a`, "a");
-    const client = await login();
-    assert.equal(await client.code("USER guest"), 331);
-    assert.equal(await client.code("PASS secret"), 530);
-    assert.equal(await client.code("USER guest"), 331);
-    assert.equal(await client.code("PASS look"), 230);
-    for (const line of ["STOR b", "APPE a", "DELE a", "MKD d", "RNFR a", "MFMT 20200101000000 a"]) {
-      assert.equal((await client.say(line)).text, "550 This user may only read", line);
-    }
-    assert.deepEqual(await client.fetch("RETR a"), bytesOf("a"));
-    assert.match((await client.say("MLST a")).text, /perm=r;/);
-    assert.equal(await client.code("USER pilot"), 331);
-    assert.equal(await client.code("PASS secret"), 230);
-    assert.equal(await client.code("DELE a"), 250);
-  }));
-
-Deno.test("A quota ends an upload with 552, keeps what fits, and gives back what is removed, cut or replaced", () =>
-  bench({ quotaBytes: 10 }, async ({ login, root }) => {
-    await Deno.mkdir(`${root}/d`);
-    await Deno.writeTextFile(`${root}/d/before`, "123");
-    const client = await login();
-    assert.equal((await client.store("STOR a", bytesOf("4567"))).code, 226);
-    assert.equal((await client.store("STOR b", bytesOf("89abcd"))).code, 552);
-    assert.equal(await Deno.readTextFile(`${root}/b`), "89a");
-    assert.equal((await client.store("APPE b", bytesOf("b"))).code, 552);
-    assert.equal((await client.store("STOR c", bytesOf("x"))).code, 552);
-    // Another content of the same size, and a resumed file, need no more than was there.
-    assert.equal((await client.store("STOR a", bytesOf("7654"))).code, 226);
-    await client.say("REST 2");
-    assert.equal((await client.store("STOR a", bytesOf("xx"))).code, 226);
-    assert.equal(await client.code("DELE b"), 250);
-    assert.equal((await client.store("STOR b", bytesOf("89a"))).code, 226);
-    assert.equal(await client.code("RNFR b"), 350);
-    assert.equal(await client.code("RNTO a"), 250);
-    assert.equal((await client.store("STOR c", bytesOf("1234"))).code, 226);
-    assert.equal((await client.store("STOR e", bytesOf("1"))).code, 552);
   }));
 
 Deno.test("Commands that are sent together are answered in their order", () =>

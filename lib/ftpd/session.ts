@@ -3,6 +3,7 @@
  * may send several at once; only ABOR and STAT reach a running transfer.
  */
 import type { Command } from "./command.ts";
+import type { HashName } from "./commands_hash.ts";
 import { ControlLines, parseCommand } from "./control_line.ts";
 import type { Abortable } from "./data_channel.ts";
 import { type Fact, FACTS } from "./listing.ts";
@@ -52,6 +53,9 @@ export class Session {
   directory = "/";
   /** Where the next transfer starts, bytes. */
   restartAt = 0;
+  /** Where the next RETR or HASH ends, bytes; absent: at the end of the file. */
+  endAt: number | undefined;
+  hashName: HashName = "SHA-256";
   /** The virtual path of RNFR. */
   renameFrom: string | undefined;
   facts: ReadonlySet<Fact> = new Set(FACTS);
@@ -244,7 +248,10 @@ export class Session {
       if (refusal.code === 451) this.log({ event: "error", reason: `${verb}: ${refusal.message}` });
       await this.reply(refusal.code, refusal.message);
     }
-    if (command.keeps !== "restart") this.restartAt = 0;
+    if (command.keeps !== "restart") {
+      this.restartAt = 0;
+      this.endAt = undefined;
+    }
     if (command.keeps !== "rename") this.renameFrom = undefined;
     if (verb === "QUIT") this.close();
   }
