@@ -1,5 +1,4 @@
 /** What `why`, `retry`, `forget` and `manifest` ask of the engine, beside a process that syncs or without one. */
-import { existsSync } from "node:fs";
 import type { Config, JobConfig } from "../config/mod.ts";
 import { isTemporary, pathProblem } from "../driver/mod.ts";
 import { compileRules } from "../finder/rules.ts";
@@ -18,6 +17,7 @@ import {
   Store,
   type StoredJob,
   storedJobs,
+  storeExists,
 } from "../state/mod.ts";
 import {
   type AdminRequest,
@@ -29,7 +29,7 @@ import {
   unknownTarget,
 } from "./administer.ts";
 import { callDaemon } from "./control_client.ts";
-import { asEngineError, EngineError, EXIT } from "./errors.ts";
+import { asEngineError, EngineError, EXIT, isStoreThere } from "./errors.ts";
 
 export type { DeliveryFacts, ErrorFacts, FileHistory, GenerationFacts } from "../state/mod.ts";
 
@@ -51,7 +51,7 @@ export async function administer(
   try {
     const answer = await callDaemon<AdminOutcome>(config.statePath, method, request);
     if (answer !== undefined) return answer;
-    if (!existsSync(config.statePath)) {
+    if (!isStoreThere(config.statePath)) {
       const unknown = (request.paths ?? []).map((path) => ({ path, nearest: [] }));
       return { files: 0, deliveries: 0, older: 0, unknown, idle: [] };
     }
@@ -95,7 +95,7 @@ export interface WhyReport {
 
 /** Everything that is known of one path. */
 export async function readWhy(config: Config, path: string, job?: string): Promise<WhyReport> {
-  if (job !== undefined && !config.jobs.some(({ name }) => name === job) && !existsSync(config.statePath)) {
+  if (job !== undefined && !config.jobs.some(({ name }) => name === job) && !isStoreThere(config.statePath)) {
     throw new EngineError(EXIT.usage, `Job "${job}" is not in ${config.file}`);
   }
   const pid = lockHolder(config.statePath);
@@ -108,7 +108,7 @@ export async function readWhy(config: Config, path: string, job?: string): Promi
     ...(pid === undefined ? {} : { pid }),
   };
   const jobs = config.jobs.filter(({ name }) => job === undefined || name === job);
-  if (!existsSync(config.statePath)) return { ...report, reasons: ["Nothing has run yet", ...absence(jobs, path)] };
+  if (!isStoreThere(config.statePath)) return { ...report, reasons: ["Nothing has run yet", ...absence(jobs, path)] };
   try {
     using store = new Store(config.statePath, { readOnly: true });
     const isConfigured = jobs.length > 0 && storedJobs(store).every(({ name }) => name !== job);
@@ -192,7 +192,7 @@ export interface ManifestRequest {
  * @throws {EngineError} usage, when `oneTree` is asked for and the targets are several directories
  */
 export function* readManifest(config: Config, request: ManifestRequest): Generator<ManifestEntry> {
-  if (!existsSync(config.statePath)) return;
+  if (!isStoreThere(config.statePath)) return;
   try {
     using store = new Store(config.statePath, { readOnly: true });
     const jobs = selectStored(store, request.job);
@@ -223,8 +223,8 @@ function treeOf(config: Config, jobName: string, targetName: string): string {
 
 /** Names that only the store knows, each with what ends it. */
 export function storedOnly(config: Config): string[] {
-  if (!existsSync(config.statePath)) return [];
   try {
+    if (!storeExists(config.statePath)) return [];
     using store = new Store(config.statePath, { readOnly: true });
     return storedJobs(store).flatMap((stored) => storedOnlyOf(config, stored));
   } catch (error) {

@@ -1,6 +1,6 @@
 /** How a run can fail as a whole, with the exit code that tells it. */
 import { SpoolError } from "../spool/mod.ts";
-import { StateError } from "../state/mod.ts";
+import { StateError, storeExists } from "../state/mod.ts";
 import { EXIT } from "./exit_codes.ts";
 
 export { EXIT } from "./exit_codes.ts";
@@ -25,4 +25,16 @@ export function asEngineError(error: unknown): unknown {
     return new EngineError(EXIT.state, error.message, options);
   }
   return error;
+}
+
+/**
+ * Whether there is a store at `path`.
+ * @throws {EngineError} 7 when nobody can tell: a folder that is closed to us is no sign that nothing has run yet
+ */
+export function isStoreThere(path: string): boolean {
+  try {
+    return storeExists(path);
+  } catch (error) {
+    throw asEngineError(error);
+  }
 }

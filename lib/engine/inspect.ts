@@ -1,5 +1,5 @@
 /** Looking without moving: `status`, `ls`, and `sync --dry-run`. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config, DeviceConfig, JobConfig } from "../config/mod.ts";
@@ -23,7 +23,7 @@ import {
 import { targetPath } from "../upload/target_path.ts";
 import { readSecrets, usablePlugin } from "./devices.ts";
 import { selectJobs } from "./engine.ts";
-import { asEngineError, EngineError, EXIT } from "./errors.ts";
+import { asEngineError, EngineError, EXIT, isStoreThere } from "./errors.ts";
 import { formatWindows, isInWindow } from "./window.ts";
 import { exitOfCode } from "./exit_codes.ts";
 
@@ -56,7 +56,7 @@ export function readStatus(config: Config): StatusReport {
     state: config.statePath,
     ...(pid === undefined ? {} : { pid }),
   };
-  if (!existsSync(config.statePath)) {
+  if (!isStoreThere(config.statePath)) {
     const spool = { dir: config.spool.dir, usedBytes: 0, quotaBytes: config.spool.quotaBytes };
     return {
       ...base,
@@ -158,7 +158,7 @@ export async function* planSync(
   options: InspectOptions & { jobs?: string[] },
 ): AsyncGenerator<PlannedFile> {
   checkCircles(config, options.plugins);
-  const store = existsSync(config.statePath) ? new Store(config.statePath, { readOnly: true }) : undefined;
+  const store = isStoreThere(config.statePath) ? new Store(config.statePath, { readOnly: true }) : undefined;
   try {
     for (const job of selectJobs(config, options.jobs)) yield* planJob(job, config, store, options);
   } catch (error) {

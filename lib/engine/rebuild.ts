@@ -16,7 +16,7 @@ import {
   statSpoolFile,
 } from "../spool/mod.ts";
 import { type AdoptedFile, findDamage, replaceStore, Salvage, takeLock, wasStore } from "../state/mod.ts";
-import { EngineError, EXIT } from "./errors.ts";
+import { EngineError, EXIT, isStoreThere } from "./errors.ts";
 
 /** Where whole files of the spool go whose rows cannot be read: they may be all that is left of them. */
 const KEPT_DIR = "kept";
@@ -28,7 +28,7 @@ export async function rebuildState(config: Config, log: Log): Promise<void> {
   const lock = takeLock(`${statePath}.lock`, statePath);
   try {
     const owner = spoolOwner(config.spool.dir);
-    if (!existsSync(statePath) && owner === undefined) return;
+    if (!isStoreThere(statePath) && owner === undefined) return;
     const damage = findDamage(statePath);
     if (damage === undefined) {
       log.info(`State store "${statePath}" is sound: there is nothing to rebuild`);
@@ -47,7 +47,7 @@ export async function rebuildState(config: Config, log: Log): Promise<void> {
  * @throws {EngineError} 7
  */
 export function checkNotLost({ statePath, spool }: Config): void {
-  if (existsSync(statePath) || existsSync(`${statePath}.rebuilt`) || spoolOwner(spool.dir) === undefined) return;
+  if (isStoreThere(statePath) || existsSync(`${statePath}.rebuilt`) || spoolOwner(spool.dir) === undefined) return;
   throw new EngineError(EXIT.state, `State store "${statePath}" is missing, and its spool "${spool.dir}" is there`, {
     hint: "Restore it from a backup, or have a new one made from what source and targets hold: " +
       "filesync sync --rebuild-state",

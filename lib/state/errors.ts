@@ -112,7 +112,7 @@ export function asStateError(error: unknown, path: string): unknown {
       return new StateError("unusable", `Cannot open or use the state store "${path}": ${words}`, {
         hint: `Check that it and its folder can be written, and that the disk is healthy: ls -ld "${
           dirname(path)
-        }" "${path}"`,
+        }" "${path}"*`,
         cause: error,
       });
     default:

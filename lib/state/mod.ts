@@ -19,4 +19,5 @@ export * from "./removals.ts";
 export * from "./shelving.ts";
 export * from "./status.ts";
 export * from "./store.ts";
+export * from "./store_exists.ts";
 export * from "./writable.ts";

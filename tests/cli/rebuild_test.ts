@@ -334,22 +334,8 @@ testNeeding("setpriv", "sync --rebuild-state of a store that may not be read say
     await put(dir, { "in/a.txt": "a" });
     assert.equal((await filesync(dir, ["sync", "--once", "-q"])).code, 0);
     await Deno.chmod(`${dir}/${STORE}`, 0o000);
-    // Root reads everything: the rights of root are given up, not the user, who owns the rest.
-    const wrapped = `${dir}/unprivileged`;
-    await Deno.writeTextFile(
-      wrapped,
-      `#!/bin/sh\nexec setpriv --bounding-set=-all --inh-caps=-all "${Deno.execPath()}" run -A --no-prompt --quiet "${
-        new URL("../../cli/main.ts", import.meta.url).pathname
-      }" "$@"\n`,
-      { mode: 0o755 },
-    );
     for (const flags of [[], ["--rebuild-state"]]) {
-      const { code, stderr } = await new Deno.Command(wrapped, {
-        args: ["sync", "--once", ...flags],
-        cwd: dir,
-        stdin: "null",
-      }).output();
-      const words = new TextDecoder().decode(stderr);
+      const { code, words } = await unprivileged(dir, ["sync", "--once", ...flags]);
       assert.equal(code, 7, words);
       assert.match(words, /Cannot open or use the state store[\s\S]*ls -ld/);
     }
@@ -357,3 +343,63 @@ testNeeding("setpriv", "sync --rebuild-state of a store that may not be read say
     assert.deepEqual(asides(dir), []);
   });
 });
+
+testNeeding("setpriv", "no command takes a folder that is closed to it for one without a store", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir);
+    await Deno.writeTextFile(`${dir}/in/a.txt`, "a");
+    assert.equal((await filesync(dir, ["sync", "--once", "-q"])).code, 0);
+    const folder = STORE.slice(0, STORE.lastIndexOf("/"));
+    await Deno.chmod(`${dir}/${folder}`, 0o000);
+    try {
+      const commands = [["status"], ["why", "a.txt"], ["manifest"], ["retry", "a.txt"], ["sync", "--once"], [
+        "sync",
+        "--dry-run",
+      ]];
+      for (const args of commands) {
+        const { code, words } = await unprivileged(dir, args);
+        assert.equal(code, 7, `${args}: ${words}`);
+        assert.match(words, /Cannot look at the state store[^]*ls -ld/, `${args}`);
+      }
+    } finally {
+      await Deno.chmod(`${dir}/${folder}`, 0o755);
+    }
+  });
+});
+
+testNeeding("setpriv", "doctor sees a store whose log cannot be written", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir);
+    assert.equal((await filesync(dir, ["sync", "--once", "-q"])).code, 0);
+    await Deno.writeTextFile(`${dir}/${STORE}-shm`, "");
+    await Deno.chmod(`${dir}/${STORE}-shm`, 0o444);
+    const { code, words } = await unprivileged(dir, ["doctor"]);
+    assert.equal(code, 6, words);
+    assert.match(words, /Cannot write to ".*-shm": permission denied/);
+  });
+});
+
+/**
+ * Runs the program without the rights of root, which reads everything; the user stays, who owns the rest. The words are
+ * those of both streams.
+ */
+async function unprivileged(dir: string, args: string[]): Promise<{ code: number; words: string }> {
+  const main = new URL("../../cli/main.ts", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command("setpriv", {
+    args: [
+      "--bounding-set=-all",
+      "--inh-caps=-all",
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--no-prompt",
+      "--quiet",
+      main,
+      ...args,
+    ],
+    cwd: dir,
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, words: decoder.decode(stdout) + decoder.decode(stderr) };
+}

@@ -87,7 +87,11 @@ function unfitFilesystem(path: string, type: string, kind: Kind): DoctorFinding 
 }
 
 function refusal(machine: Machine, path: string): DoctorFinding | undefined {
-  for (const [what, kind] of [[dirname(path), "directory"], [path, "file"]] as const) {
+  // SQLite gives its log the store's own mode, which stays when that of the store is mended.
+  const logs = [`${path}-wal`, `${path}-shm`].filter((log) => existsSync(log));
+  const places: ["directory" | "file", string][] = [["directory", dirname(path)], ["file", path]];
+  for (const log of logs) places.push(["file", log]);
+  for (const [kind, what] of places) {
     const refused = writeRefusal(machine, what, kind);
     if (refused === undefined) continue;
     const exitCode = refused.isDenied ? EXIT.denied : EXIT.failed;
