@@ -81,7 +81,7 @@ async function version(argv: string[]): Promise<string> {
 
 const runsAt = Deno.args.indexOf("--runs");
 const runs = runsAt < 0 ? 5 : Number(Deno.args[runsAt + 1]);
-const names = Deno.args.filter((arg, at) => !arg.startsWith("--") && at !== runsAt + 1);
+const names = Deno.args.filter((arg, at) => !arg.startsWith("--") && (runsAt < 0 || at !== runsAt + 1));
 const rows: Row[] = [];
 for (const workload of WORKLOADS.filter(({ name }) => names.length === 0 || names.includes(name))) {
   console.error(`${workload.name}: ${workload.what}`);
