@@ -1,0 +1,314 @@
+/**
+ * The whole program and a simulated autopilot: every form of `url`, a serial line that is pulled and comes back under
+ * another name, arming at every step, and kills in the middle of a burst. The observer in the simulator counts what an
+ * armed vehicle hears.
+ */
+import assert from "node:assert/strict";
+import {
+  type Autopilot,
+  type AutopilotOptions,
+  type FaultKind,
+  Files,
+  PERSONALITIES,
+  sampleCard,
+  startAutopilot,
+} from "../support/autopilot/mod.ts";
+import { testNeeding } from "../support/needs.ts";
+import { filesync, inTempDir, Running } from "./support.ts";
+
+const QUIET = { attitude: 0, position: 0 };
+const ROOT = PERSONALITIES["px4-main"].logRoot;
+/** Nothing here takes so long, milliseconds. */
+const PATIENCE_MS = 120_000;
+const KEY = "5e".repeat(32);
+
+async function writeConfig(dir: string, args: Record<string, unknown>, job: Record<string, unknown> = {}) {
+  await Deno.mkdir(`${dir}/out`, { recursive: true });
+  const config = {
+    state: "./temp/filesync.db",
+    devices: { pixracer: { driver: "mavftp", args } },
+    jobs: [{
+      name: "logs",
+      source: "pixracer",
+      target: { driver: "local", args: { dir: "./out" } },
+      finder: { settle: "0s", interval: "1s" },
+      ...job,
+    }],
+  };
+  await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify(config));
+}
+
+/** Looks until it is so; fails with `what` otherwise. */
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const endMs = performance.now() + PATIENCE_MS;
+  while (!isSo()) {
+    assert.ok(performance.now() < endMs, `${what}: it never came to that`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The logs of a card and whether they are in `out`. */
+function isDelivered(dir: string, files: Files, root = ROOT): boolean {
+  return files.paths().filter((path) => path.endsWith(".ulg")).every((path) => {
+    try {
+      return Deno.statSync(`${dir}/out/${path.slice(root.length + 1)}`).size === files.bytes(path).length;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function assertDelivered(dir: string, files: Files, root = ROOT): Promise<void> {
+  const logs = files.paths().filter((path) => path.endsWith(".ulg"));
+  assert.ok(logs.length > 0);
+  for (const path of logs) {
+    const bytes = await Deno.readFile(`${dir}/out/${path.slice(root.length + 1)}`);
+    assert.deepEqual(bytes, files.bytes(path), path);
+  }
+}
+
+/**
+ * Stays until the vehicle has said "armed" three times. What it heard after it had said so twice came from a program that
+ * knew; before that, what was under way may arrive, and the end of our session.
+ */
+async function watchArmed(vehicle: Autopilot, what: string): Promise<void> {
+  const { stats } = vehicle;
+  const from = stats.intrusions.length;
+  await until(`${what}: heartbeats`, () => stats.armedHeartbeats >= 3);
+  const late = stats.intrusions.slice(from).filter(({ isArmed, armedHeartbeats }) => isArmed && armedHeartbeats >= 2);
+  assert.deepEqual(late, [], `${what}: an armed vehicle was asked`);
+}
+
+async function stop(program: Running): Promise<void> {
+  program.child.kill("SIGTERM");
+  const { code, stderr } = await program.ended();
+  assert.equal(code, 143, stderr);
+}
+
+function freePort(): number {
+  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  const { port } = socket.addr as Deno.NetAddr;
+  socket.close();
+  return port;
+}
+
+const LINKS: { name: string; options: () => AutopilotOptions; args?: Record<string, unknown>; needs?: string }[] = [
+  { name: "udpout", options: () => ({ transport: { kind: "udp-listen", port: 0 } }) },
+  {
+    name: "udp, several packets in a datagram, signed",
+    options: () => ({
+      transport: { kind: "udp", to: freePort() },
+      link: { pack: { packets: 3, withinMs: 2 } },
+      signing: { key: Uint8Array.fromHex(KEY) },
+    }),
+    args: { signing_key: { file: "./key" } },
+  },
+  {
+    name: "tcp, cut at odd places, with a rate",
+    options: () => ({ transport: { kind: "tcp", port: 0 }, link: { segment: { min: 1, max: 700 } } }),
+    args: { rate: "300KiB/s" },
+  },
+  { name: "serial by id", options: () => ({ transport: { kind: "serial", baud: 921_600 } }), needs: "socat" },
+  {
+    name: "serial with a radio that reports itself",
+    options: () => ({
+      transport: { kind: "serial", baud: 115_200 },
+      link: { radio: { bufferBytes: 8192, everyMs: 200 } },
+    }),
+    needs: "socat",
+  },
+];
+
+for (const { name, options, args = {}, needs = "sh" } of LINKS) {
+  testNeeding(needs, `sync --once fetches a card by ${name}`, async () => {
+    const files = sampleCard("px4-main", { count: 2, sizeBytes: 60_000 });
+    await using vehicle = await startAutopilot({ traffic: QUIET, files, ...options() });
+    await inTempDir(async (dir) => {
+      await Deno.writeTextFile(`${dir}/key`, `${KEY}\n`, { mode: 0o600 });
+      await writeConfig(dir, { url: vehicle.url, settle_after_disarm: 0, ...args });
+      const { code, stderr } = await filesync(dir, ["sync", "--once"]);
+      assert.equal(code, 0, stderr);
+      await assertDelivered(dir, files);
+      assert.equal(vehicle.stats.count("ResetSessions"), 0);
+      assert.equal(vehicle.stats.happened("shell"), false);
+      if (name.includes("radio")) assert.ok(vehicle.stats.of("ReadFile").some(({ size }) => size === 110));
+    });
+  });
+}
+
+Deno.test("sync takes the vehicle that is named, and asks nothing of an armed one on the same link", async () => {
+  const card = sampleCard("px4-main", { count: 2, sizeBytes: 60_000 });
+  await using both = await startAutopilot({
+    transport: { kind: "udp-listen", port: 0 },
+    vehicles: [
+      { systemId: 1, traffic: QUIET, files: sampleCard("px4-main", { count: 1, seed: 9 }), armed: true },
+      { systemId: 2, traffic: QUIET, files: card },
+    ],
+  });
+  await inTempDir(async (dir) => {
+    await writeConfig(dir, { url: both.url, system_id: 2, settle_after_disarm: 0 });
+    const { code, stderr } = await filesync(dir, ["sync", "--once"]);
+    assert.equal(code, 0, stderr);
+    await assertDelivered(dir, card);
+    const [armed] = both.vehicles;
+    assert.deepEqual(armed!.stats.requests, []);
+  });
+});
+
+/** Every step of a sync at which a vehicle may be armed. */
+const STEPS: FaultKind[] = [
+  "request:ListDirectoryWithTime",
+  "request:ListDirectory",
+  "request:OpenFileRO",
+  "request:BurstReadFile",
+  "request:ReadFile",
+  "request:CalcFileCRC32",
+  "request:TerminateSession",
+];
+
+Deno.test("an armed vehicle hears nothing but heartbeats, whatever the program was at when it was armed", async () => {
+  const files = sampleCard("px4-main", { count: 4, sizeBytes: 200_000 });
+  await using vehicle = await startAutopilot({
+    transport: { kind: "udp-listen", port: 0 },
+    traffic: QUIET,
+    files,
+    link: { down: { bytesPerSecond: 400_000, latencyMs: 10, loss: 0.01 }, up: { latencyMs: 10 } },
+    heartbeatOnArm: true,
+    armed: true,
+  });
+  const { stats } = vehicle;
+  await inTempDir(async (dir) => {
+    await writeConfig(dir, { url: vehicle.url, settle_after_disarm: "1s" });
+    const program = new Running(dir, ["sync", "--no-progress"]);
+    try {
+      // Armed from before the program starts.
+      await until("our heartbeat", () => (stats.heartbeats["245/191"] ?? 0) >= 2);
+      await watchArmed(vehicle, "at the start");
+      assert.deepEqual(stats.requests, []);
+      await program.stderrMatches(/held.*Vehicle is armed|Vehicle is armed/);
+      const { stdout } = await filesync(dir, ["status"]);
+      assert.match(stdout, /^pixracer +source +held .*Vehicle is armed/m);
+      for (const on of STEPS) {
+        const before = stats.events.length;
+        let isMet = false;
+        vehicle.core.vehicle.faults.add({
+          on,
+          times: 1,
+          act: {
+            then: () => {
+              isMet = true;
+              vehicle.core.vehicle.arm();
+            },
+          },
+        });
+        vehicle.disarm();
+        await until(`${on} or all that there is`, () => isMet || isDelivered(dir, files));
+        if (!isMet) break;
+        await watchArmed(vehicle, `armed at ${on}`);
+        assert.ok(stats.events.length > before);
+      }
+      vehicle.core.vehicle.faults.clear();
+      vehicle.disarm();
+      await until("all logs", () => isDelivered(dir, files));
+    } finally {
+      await stop(program);
+    }
+    await assertDelivered(dir, files);
+    assert.ok(stats.events.filter(({ name }) => name === "armed").length >= 5, "most steps were met");
+    assert.equal(stats.count("ResetSessions"), 0);
+  });
+});
+
+testNeeding(
+  "socat",
+  "sync goes on over a serial line that was armed, pulled and came back as another device",
+  async () => {
+    const files = sampleCard("px4-main", { count: 1, sizeBytes: 400_000 });
+    await using vehicle = await startAutopilot({
+      transport: { kind: "serial", baud: 921_600 },
+      traffic: QUIET,
+      files,
+      heartbeatOnArm: true,
+      armAtDataBytes: 120_000,
+    });
+    const { stats } = vehicle;
+    await inTempDir(async (dir) => {
+      await writeConfig(dir, { url: vehicle.url, settle_after_disarm: "1s" });
+      const program = new Running(dir, ["sync", "--no-progress"]);
+      try {
+        await until("arming", () => stats.happened("armed"));
+        await watchArmed(vehicle, "in the middle of a burst");
+        const device = vehicle.path;
+        await vehicle.unplug();
+        await program.stderrMatches(/Serial port .* is gone|away/);
+        await vehicle.replug();
+        assert.notEqual(vehicle.path, device);
+        // PX4 on USB speaks when it hears us; the program has to find the new device by its link.
+        const from = stats.intrusions.length;
+        const heard = stats.heartbeats["245/191"] ?? 0;
+        await until("our heartbeat on the new device", () => (stats.heartbeats["245/191"] ?? 0) > heard + 1);
+        const spoken = stats.armedHeartbeats;
+        await until("its heartbeats", () => stats.armedHeartbeats > spoken + 2);
+        assert.deepEqual(stats.intrusions.slice(from), [], "asked while armed");
+        assert.match((await filesync(dir, ["status"])).stdout, /^pixracer +source +held .*Vehicle is armed/m);
+        vehicle.disarm();
+        await until("the log", () => isDelivered(dir, files));
+      } finally {
+        await stop(program);
+      }
+      await assertDelivered(dir, files);
+      // The overlap that is compared, what was under way, and the proof.
+      assert.ok(stats.dataBytes < 400_000 + 64_000, `${stats.dataBytes - 400_000} bytes came twice`);
+      assert.equal(stats.happened("shell"), false);
+    });
+  },
+);
+
+/** Processes below `pid`, the driver of `name` among them. */
+async function driverOf(pid: number, name: string): Promise<number> {
+  for await (const entry of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(entry.name)) continue;
+    try {
+      const stat = await Deno.readTextFile(`/proc/${entry.name}/stat`);
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      if (parent !== pid) continue;
+      if ((await Deno.readTextFile(`/proc/${entry.name}/cmdline`)).includes(name)) return Number(entry.name);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  throw new Error(`Process ${pid} has no driver "${name}"`);
+}
+
+for (const personality of ["px4-1.11", "ardupilot-4.0"] as const) {
+  Deno.test(`a driver and a program killed in the middle leave ${personality}'s only session usable, and fetch little twice`, async () => {
+    const sizeBytes = 700_000;
+    const root = PERSONALITIES[personality].logRoot;
+    const log = sampleCard("px4-main", { count: 1, sizeBytes });
+    const files = new Files({ [`${root}/a.ulg`]: log.bytes(log.paths().find((path) => path.endsWith(".ulg"))!) });
+    await using vehicle = await startAutopilot({
+      personality,
+      transport: { kind: "udp-listen", port: 0 },
+      traffic: QUIET,
+      files,
+      link: { down: { bytesPerSecond: 250_000 } },
+    });
+    const { stats } = vehicle;
+    await inTempDir(async (dir) => {
+      await writeConfig(dir, { url: vehicle.url, settle_after_disarm: 0 });
+      const program = new Running(dir, ["sync", "--no-progress"]);
+      await until("a part", () => stats.dataBytes > 200_000);
+      Deno.kill(await driverOf(program.child.pid, "mavftp"), "SIGKILL");
+      await until("more", () => stats.dataBytes > 450_000);
+      program.child.kill("SIGKILL");
+      await program.ended();
+      const { code, stderr } = await filesync(dir, ["sync", "--once"]);
+      assert.equal(code, 0, stderr);
+      await assertDelivered(dir, files, root);
+      assert.equal(stats.count("ResetSessions"), 0, "another station's session could have been ended");
+      // For each kill 64 kB, and what a burst that nobody stops still sends to nobody.
+      const twice = stats.dataBytes - sizeBytes;
+      assert.ok(twice < 2 * (64_000 + 48_000), `${twice} bytes came twice`);
+    });
+  });
+}
