@@ -50,7 +50,6 @@ export class Connection {
     this.#link = link;
     this.station = station;
     this.session = new FtpSession(station, context.journal);
-    this.session.adoptLeftOver();
     this.directories = new Directories(station);
     station.onGate((state) => this.#tell(state));
   }

@@ -21,6 +21,7 @@ import {
 } from "../../lib/driver/mod.ts";
 import { isNak } from "./channel.ts";
 import { check } from "./check.ts";
+import { SYSTEM_CLOCK } from "./clock.ts";
 import { parseConfig } from "./config.ts";
 import { Connection, type ConnectionContext } from "./connection.ts";
 import { download } from "./download.ts";
@@ -33,10 +34,15 @@ import { refusal } from "./session.ts";
 /** Times in listings are whole seconds. */
 export const PRECISION_MS = 1000;
 
+/** How soon a link that was lost is opened again, so that the host hears of the vehicle at once, milliseconds. */
+const REOPEN_MS = { first: 1000, max: 5000 };
+
 export class MavftpDriver implements Driver {
   #context: ConnectionContext | undefined;
   #connection: Connection | undefined;
   #opening: Promise<Connection> | undefined;
+  #cancelReopening: () => void = () => {};
+  #isShutDown = false;
   /** One conversation at a time: PX4 has one session. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -107,6 +113,9 @@ export class MavftpDriver implements Driver {
   }
 
   async shutdown(): Promise<void> {
+    this.#isShutDown = true;
+    this.#cancelReopening();
+    await this.#opening?.catch(() => {});
     const connection = this.#connection;
     this.#connection = undefined;
     await connection?.close();
@@ -129,14 +138,31 @@ export class MavftpDriver implements Driver {
     }
   }
 
+  /** The cable was pulled: whoever puts it back may have little time. */
+  #reopen(context: ConnectionContext, delayMs: number): void {
+    if (this.#isShutDown) return;
+    this.#cancelReopening = SYSTEM_CLOCK.after(delayMs, async () => {
+      if (this.#connection !== undefined || this.#isShutDown) return;
+      try {
+        await this.#connect(context);
+      } catch {
+        // Still away: calls tell why.
+        this.#reopen(context, Math.min(2 * delayMs, REOPEN_MS.max));
+      }
+    });
+  }
+
   async #connect(context: ConnectionContext): Promise<Connection> {
     if (this.#connection !== undefined) return this.#connection;
     this.#opening ??= Connection.open(context, (lost) => {
-      if (this.#connection === lost) this.#connection = undefined;
+      if (this.#connection !== lost) return;
+      this.#connection = undefined;
+      this.#reopen(context, REOPEN_MS.first);
     });
     try {
-      this.#connection = await this.#opening;
-      return this.#connection;
+      const connection = await this.#opening;
+      if (!connection.station.isStopped) this.#connection = connection;
+      return connection;
     } finally {
       this.#opening = undefined;
     }

@@ -52,9 +52,10 @@ export class FtpSession {
     const { channel } = this.#station;
     const { signal } = options;
     if (this.#open !== undefined) await this.close();
+    // An opening or an ending whose answer never came, because the vehicle was armed, the link broke or a process died.
+    let leftOver = this.#leftOver;
     // Far beyond all that may still be under way of the last file.
     channel.skip(SEQ_JUMP);
-    let hasEndedOurs = false;
     let failures = 0;
     for (let waits = 0;;) {
       this.#note(0);
@@ -62,13 +63,14 @@ export class FtpSession {
       if (reply.isAck) return this.#opened(reply);
       const code = nakCode(reply);
       if (code === NAK.NO_SESSIONS || (code === NAK.SESSION && waits < BUSY_WAITS_MS.length)) {
-        if (!hasEndedOurs && this.#isLeftOver()) {
-          hasEndedOurs = true;
-          await this.#endOld(signal);
+        if (leftOver !== undefined) {
+          await channel.ask({ opcode: OPCODE.TERMINATE, session: leftOver.session }, { tries: 4, signal });
+          leftOver = undefined;
           continue;
         }
+        // Nothing of ours is open: what is, is another's, and never ended by us.
+        this.#journal.setSession(undefined);
         if (waits === BUSY_WAITS_MS.length) {
-          this.#journal.setSession(undefined);
           if (!options.takeover) throw busy();
           await channel.ask({ opcode: OPCODE.RESET }, { signal });
           waits++;
@@ -130,23 +132,10 @@ export class FtpSession {
     this.#journal.setSession({ systemId, session });
   }
 
-  /** Whether the session that is in the way may be that of a process of ours that died. */
-  #isLeftOver(): boolean {
-    return this.#leftOver !== undefined && this.#leftOver.systemId === this.#station.vehicle?.systemId;
-  }
-
-  /** What an earlier process left, as it was when this one began. */
-  #leftOver: { systemId: number; session: number } | undefined;
-
-  /** To be called once at the start: a session that is noted then is a dead process's. */
-  adoptLeftOver(): void {
-    this.#leftOver = this.#journal.session;
-  }
-
-  async #endOld(signal: AbortSignal | undefined): Promise<void> {
-    const session = this.#leftOver?.session ?? 0;
-    this.#leftOver = undefined;
-    await this.#station.channel.ask({ opcode: OPCODE.TERMINATE, session }, { tries: 4, signal });
+  /** The session of ours that may still be open on this vehicle. */
+  get #leftOver(): SessionJournal["session"] {
+    const { session } = this.#journal;
+    return session?.systemId === this.#station.vehicle?.systemId ? session : undefined;
   }
 
   async #rest(waitMs: number, signal: AbortSignal | undefined): Promise<void> {

@@ -356,3 +356,43 @@ Deno.test("a station keeps two vehicles on one link apart", async () => {
     assert.equal(other.stats.requests.length, 0, "the other vehicle is asked nothing");
   }
 });
+
+Deno.test("transfer() ends its own session whose opening was not answered since the vehicle was armed", async () => {
+  for (const lost of ["ack:OpenFileRO", "ack:TerminateSession"] as const) {
+    const whole = content(50_000);
+    const { bed, at } = bedWith({ "a.ulg": whole }, { personality: "px4-1.11", heartbeatOnArm: true });
+    await bed.ready();
+    const { vehicle } = bed.core;
+    if (lost === "ack:TerminateSession") vehicle.faults.add({ on: "request:TerminateSession", times: 20 });
+    else vehicle.faults.add({ on: "request:OpenFileRO", times: 1, act: { then: () => vehicle.arm() } });
+    const first = await bed.fetch(at("a.ulg")).then(() => "none", (error) => error.code);
+    assert.equal(first, lost === "ack:OpenFileRO" ? "held" : "none");
+    await bed.virtual.pass(1000);
+    vehicle.faults.clear();
+    vehicle.disarm();
+    await bed.virtual.pass(500);
+    await bed.ready();
+    const { bytes, tookMs } = await bed.fetch(at("a.ulg"));
+    assertSame(bytes, whole, "the log");
+    assert.ok(tookMs < 3000, `${lost}: ${tookMs} ms: the server's own time-out was waited for`);
+    assert.equal(vehicle.stats.count("ResetSessions"), 0);
+  }
+});
+
+Deno.test("transfer() that is interrupted while it waits for another station's session never ends that one", async () => {
+  const whole = content(50_000);
+  const { bed, at } = bedWith({ "a.ulg": whole, "b.ulg": content(1000) }, { heartbeatOnArm: true });
+  await bed.ready();
+  const { vehicle } = bed.core;
+  bed.core.station().run({ does: "hold", path: at("b.ulg"), forMs: 9000 });
+  await bed.virtual.pass(100);
+  bed.virtual.setTimeout(() => vehicle.arm(), 2500);
+  await assert.rejects(bed.fetch(at("a.ulg")), (error) => error instanceof DriverError && error.code === "held");
+  vehicle.disarm();
+  await bed.virtual.pass(100);
+  await bed.ready();
+  assertSame((await bed.fetch(at("a.ulg"))).bytes, whole, "the log");
+  const ends = vehicle.stats.of("TerminateSession").filter(({ from }) => from.systemId === 245);
+  const free = vehicle.stats.of("TerminateSession").find(({ from }) => from.systemId === 255);
+  assert.ok(free !== undefined && ends.every(({ atMs }) => atMs > free.atMs), "the other station ended its own first");
+});

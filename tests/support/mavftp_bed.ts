@@ -168,7 +168,6 @@ export class Bed {
       if (this.station === station) station.receive(bytes);
     };
     this.session = new FtpSession(station, this.journal);
-    this.session.adoptLeftOver();
     station.start();
   }
 
