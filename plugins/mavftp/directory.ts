@@ -1,6 +1,7 @@
 /** Listings of the autopilot's directories, page by page, for both families of servers. */
 import { DriverError } from "../../lib/driver/mod.ts";
 import { isNak } from "./channel.ts";
+import { fileCrc } from "./crc.ts";
 import { type FtpReply, NAK, nakWords, OPCODE } from "./ftp_codec.ts";
 import { type ListedName, parseListing } from "./parse_listing.ts";
 import type { Station } from "./station.ts";
@@ -9,6 +10,8 @@ import type { Station } from "./station.ts";
 const EMPTY_PAGES_MAX = 2;
 /** A listing with times is asked for so often before it counts as not known. */
 const PROBE_TRIES = 3;
+/** Pages that were there before: names are listed once, so that a listing that begins anew has no end. */
+const REPEATED_PAGES_MAX = 3;
 /** Index of an entry is a number of 32 bits; this is more than a card can hold. */
 const ENTRIES_MAX = 1_000_000;
 
@@ -47,6 +50,8 @@ export class Directories {
     let session = 0;
     let index = 0;
     let emptyPages = 0;
+    let repeatedPages = 0;
+    const pages = new Set<number>();
     try {
       for (;;) {
         const opcode = this.#hasTimes === false ? OPCODE.LIST : OPCODE.LIST_WITH_TIME;
@@ -85,7 +90,14 @@ export class Directories {
           });
         }
         index += page.recordCount;
-        if (index > ENTRIES_MAX) throw new DriverError("failed", "Autopilot's listing does not end");
+        if (page.names.length > 0) {
+          const sum = fileCrc(reply.data);
+          if (pages.has(sum)) repeatedPages++;
+          pages.add(sum);
+        }
+        if (index > ENTRIES_MAX || repeatedPages > REPEATED_PAGES_MAX) {
+          throw new DriverError("failed", "Autopilot's listing does not end");
+        }
         if (page.names.length > 0) await take(page.names);
         if (isEnough?.() === true) return;
       }

@@ -163,10 +163,13 @@ class Transfer {
     this.#ahead = await ahead.load();
     progress(landing.positionBytes);
     for (let losses = 0;;) {
-      const heldBytes = landing.positionBytes + this.#ahead.length;
+      const startBytes = landing.positionBytes;
+      const startPieces = this.#ahead.length;
       const end = sizeBytes === landing.positionBytes ? { kind: "done" as const } : await this.#read(open);
       if (end.kind === "done") break;
-      losses = landing.positionBytes + this.#ahead.length > heldBytes ? 1 : losses + 1;
+      // What came of a session that is another's is thrown away, and no progress.
+      const isAhead = end.kind !== "stolen" && this.#ahead.length > startPieces;
+      losses = landing.positionBytes > startBytes || isAhead ? 1 : losses + 1;
       await this.#consider(end, losses);
       open = await session.open(path, openOptions);
       this.#checkSize(open.sizeBytes, sizeBytes);

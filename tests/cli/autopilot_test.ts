@@ -68,14 +68,15 @@ async function assertDelivered(dir: string, files: Files, root = ROOT): Promise<
 }
 
 /**
- * Stays until the vehicle has said "armed" three times. What it heard after it had said so twice came from a program that
- * knew; before that, what was under way may arrive, and the end of our session.
+ * Stays until the vehicle has said "armed" four times, the first two of which may come together. What it heard after it
+ * had said so three times came from a program that knew; before that, what was under way may arrive, and the end of our
+ * session.
  */
 async function watchArmed(vehicle: Autopilot, what: string): Promise<void> {
   const { stats } = vehicle;
   const from = stats.intrusions.length;
-  await until(`${what}: heartbeats`, () => stats.armedHeartbeats >= 3);
-  const late = stats.intrusions.slice(from).filter(({ isArmed, armedHeartbeats }) => isArmed && armedHeartbeats >= 2);
+  await until(`${what}: heartbeats`, () => stats.armedHeartbeats >= 4);
+  const late = stats.intrusions.slice(from).filter(({ isArmed, armedHeartbeats }) => isArmed && armedHeartbeats >= 3);
   assert.deepEqual(late, [], `${what}: an armed vehicle was asked`);
 }
 
