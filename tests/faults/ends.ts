@@ -11,6 +11,8 @@ import {
   type PersonalityName,
   startAutopilot,
 } from "../support/autopilot/mod.ts";
+import { HttpRelay } from "../support/http_relay.ts";
+import { startWebdavServer } from "../support/webdav_servers.ts";
 import { FlightReview, type StoredLog } from "../support/flight_review.ts";
 
 export interface EndOptions {
@@ -33,6 +35,8 @@ export interface End {
   device: { driver: string; args: Record<string, unknown> };
   /** Present where the bytes cross a network. */
   ftp?: FtpEnd;
+  /** Present where they cross HTTP to a WebDAV server. */
+  dav?: HttpRelay;
   /** Present where they are sent as a form. */
   form?: FormEnd;
   /** Present where they come from an autopilot's card. */
@@ -47,6 +51,17 @@ export const ENDS: Record<string, (options: EndOptions) => Promise<End>> = {
   ftp: async (options) => {
     const ftp = await FtpEnd.open(options);
     return { dir: options.dir, device: ftp.device, ftp, close: () => ftp.close() };
+  },
+  webdav: async ({ dir }) => {
+    const server = await startWebdavServer("apache", { root: dir });
+    const dav = await HttpRelay.start(server.port);
+    const { user, passwd } = server;
+    const args = { host: `http://127.0.0.1:${dav.port}/dav/`, user, passwd };
+    const close = async () => {
+      await dav.stop();
+      await server.stop();
+    };
+    return { dir, device: { driver: "webdav", args }, dav, close };
   },
   post: async ({ dir }) => {
     const form = await FormEnd.open(dir);

@@ -132,7 +132,7 @@ export class Pipeline implements AsyncDisposable {
   /** The file that a name on a wire stands for, also a temporary one. */
   fileOf(wirePath: string): { path: string; sizeBytes: number } | undefined {
     // Some servers show their root as "/", others where it lies.
-    const roots = [`${this.source.dir}/`, `${this.target.dir}/`, "/"];
+    const roots = [`${this.source.dir}/`, `${this.target.dir}/`, "/dav/", "/"];
     const root = roots.find((dir) => wirePath.startsWith(dir)) ?? "";
     const path = this.#byTemporary.get(basename(wirePath)) ?? wirePath.slice(root.length);
     const sizeBytes = this.sizes[path];
@@ -225,7 +225,9 @@ export class Pipeline implements AsyncDisposable {
     outcome.unhealthy = this.#endedAlone + Math.max(0, broken - (options.brokenMax ?? 0)) + (isFlooded ? 1 : 0);
     const resent = this.resent();
     const { source, target } = this;
-    const isCounted = [source.ftp, target.ftp, source.vehicle].some((counter) => counter !== undefined);
+    const isCounted = [source.ftp, target.ftp, source.dav, target.dav, source.vehicle].some((counter) =>
+      counter !== undefined
+    );
     if (options.resentLimitBytes !== null && isCounted) {
       outcome.resentBytes = resent.allBytes;
       outcome.resentLimitBytes = options.resentLimitBytes;
@@ -249,7 +251,11 @@ export class Pipeline implements AsyncDisposable {
   /** Bytes that crossed the wire beyond the files' sizes; and what was read back from the target as proof. */
   resent(): { allBytes: number; byFile: Record<string, number>; proofBytes: number } {
     const byFile: Record<string, number> = {};
-    const count = (transfers: readonly WireTransfer[], verbs: RegExp, direction: string) => {
+    const count = (
+      transfers: readonly Pick<WireTransfer, "verb" | "path" | "bytes">[],
+      verbs: RegExp,
+      direction: string,
+    ) => {
       const sums = new Map<string, number>();
       for (const { verb, path, bytes } of transfers) {
         const file = verbs.test(verb) ? this.fileOf(path) : undefined;
@@ -260,6 +266,8 @@ export class Pipeline implements AsyncDisposable {
     const ofTarget = this.target.ftp?.wire.transfers ?? [];
     count(this.source.ftp?.wire.transfers ?? [], /^RETR$/, "from the source");
     count(ofTarget, /^(STOR|APPE)$/, "to the target");
+    count(this.source.dav?.transfers ?? [], /^GET$/, "from the source");
+    count(this.target.dav?.transfers ?? [], /^(PUT|PATCH)$/, "to the target");
     const { vehicle } = this.source;
     if (vehicle !== undefined) {
       const sizesBytes = Object.values(this.sizes).reduce((sum, bytes) => sum + bytes, 0);

@@ -8,6 +8,7 @@ import { POWER_CUTS } from "./scenarios/power.ts";
 import { SOAK } from "./scenarios/soak.ts";
 import { REPLIES } from "./scenarios/replies.ts";
 import { FORMS } from "./scenarios/forms.ts";
+import { WEBDAV } from "./scenarios/webdav.ts";
 import { SERVERS } from "./scenarios/servers.ts";
 import { SILENCES } from "./scenarios/silence.ts";
 import { VEHICLES } from "./scenarios/vehicle.ts";
@@ -25,6 +26,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...REPLIES,
   ...SERVERS,
   ...FORMS,
+  ...WEBDAV,
   ...VEHICLES,
   ...INJECTIONS,
   ...DISKS,
