@@ -154,6 +154,44 @@ Deno.test("webdav goes on by PATCH on a sabre/dav server after a cut", () =>
     assert.ok(server.receivedBytes - bytes.length < 256 * 1024, `${server.receivedBytes - bytes.length} bytes again`);
   }));
 
+Deno.test("webdav tries once how a server adds bytes, remembers it, and doctor tells", async () => {
+  const scratch = (server: CloudServer) => server.requests.filter((line) => line.startsWith("GET")).length;
+  await onCloud("sabre", async ({ server, driver, params, call }) => {
+    await driver.upload(await params("a.bin", content(5 * MIB)), call());
+    const trials = scratch(server);
+    assert.equal(trials, 2, "Each way is tried once, and looked at");
+    const before = server.requests.length;
+    await driver.upload(await params("b.bin", content(5 * MIB, 2)), call());
+    assert.equal(scratch(server), trials);
+    assert.equal(server.requests.slice(before).filter((line) => line.startsWith("PATCH")).length, 1);
+    assertFiles(server, { "a.bin": content(5 * MIB), "b.bin": content(5 * MIB, 2) });
+    assert.match(await resumeFinding(driver, call()), /PATCH/);
+    assert.deepEqual([...server.files.keys()].sort(), ["a.bin", "b.bin"], "Probe files are left");
+  });
+  await onCloud("yandex", async ({ driver, call }) => {
+    assert.match(await resumeFinding(driver, call()), /not offered/);
+  });
+  await onCloud("nextcloud", async ({ driver, call }) => {
+    assert.match(await resumeFinding(driver, call()), /chunks/);
+  });
+});
+
+async function resumeFinding(driver: WebdavDriver, call: DirectCall): Promise<string> {
+  const findings = await driver.check(call);
+  assert.ok(findings.every(({ ok }) => ok), JSON.stringify(findings));
+  return findings.find(({ name }) => name === "resume")!.detail;
+}
+
+Deno.test("webdav believes no server that takes the part for the whole", () =>
+  onCloud("sabre", async ({ server, driver, params, call }) => {
+    const bytes = content(5 * MIB);
+    // It says that it has done it, and has not.
+    server.fail("PATCH", { status: 204 });
+    await driver.upload(await params("a.bin", bytes), call());
+    assertFiles(server, { "a.bin": bytes });
+    assert.equal(server.requests.filter((line) => line.startsWith("PATCH")).length, 1);
+  }));
+
 for (
   const [status, code] of [[507, "no_space"], [423, "failed"], [429, "unavailable"], [503, "unavailable"]] as const
 ) {
