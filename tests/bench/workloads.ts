@@ -7,6 +7,7 @@ import { hasCommand } from "../support/needs.ts";
 import { Store } from "../../lib/state/mod.ts";
 import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
 import { measure } from "./measure.ts";
+import { startWebdavServer, type WebdavServer } from "../support/webdav_servers.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
@@ -176,6 +177,40 @@ const FTP: readonly Workload[] = [true, false].flatMap((isSource) => {
   ];
 });
 
+/** One large file to a WebDAV server on this machine: what is held of it in memory counts as much as the time. */
+function toWebdav(): Workload {
+  let server: WebdavServer | undefined;
+  return {
+    name: "big-to-webdav",
+    what: "one file of 1 GiB to a WebDAV server on this machine (Apache)",
+    files: 1,
+    prepare: async (dir) => {
+      makeFiles(join(dir, "in"), 1, 1, 1024 * 1024 * 1024);
+      mkdirSync(join(dir, "served"));
+      // The server drops its rights.
+      Deno.chmodSync(dir, 0o755);
+      server = await startWebdavServer("apache", { root: join(dir, "served") });
+      const { url, user, passwd } = server;
+      const source = { driver: "local", args: { dir: "in" } };
+      const target = { driver: "webdav", args: { host: url, user, passwd } };
+      const job = { name: "bench", source, target, finder: { settle: "0s" } };
+      writeFileSync(join(dir, "config.json"), JSON.stringify({ jobs: [job] }));
+    },
+    reset: async (dir) => {
+      await putAside(dir, "served", ...STATE);
+      mkdirSync(join(dir, "served"));
+      Deno.chmodSync(join(dir, "served"), 0o777);
+    },
+    contenders: (dir) => {
+      const { url, user, passwd } = server!;
+      const pass = hasCommand("rclone") ? execFileSync("rclone", ["obscure", passwd]).toString().trim() : "";
+      const remote = `:webdav,url='${url}',user=${user},pass=${pass}:`;
+      return [{ who: "rclone", argv: ["rclone", "copy", "in", remote], needs: "rclone" }, filesync(dir)];
+    },
+    finish: async () => await server?.stop(),
+  };
+}
+
 const FEW = 10;
 const MANY = 200_000;
 
@@ -236,4 +271,4 @@ function addKnown(path: string, count: number): void {
 }
 
 /** All of it. */
-export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, ...FTP, known];
+export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, ...FTP, toWebdav(), known];
