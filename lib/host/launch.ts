@@ -132,7 +132,14 @@ function denoFor(plugin: Plugin, standalone: boolean, execPath: string, path: st
 function programPath(plugin: Plugin, program: string, path = "/usr/local/bin:/usr/bin:/bin"): string {
   const candidates = program.includes("/") ? [program] : path.split(":").map((dir) => `${dir || "."}/${program}`);
   const found = candidates.find(isExecutable);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    const interpreter = interpreterOf(found);
+    if (interpreter === undefined || isFile(interpreter)) return found;
+    const why = interpreter.endsWith("\r")
+      ? `"${found}" has the line ends of Windows: sed -i 's/\\r$//' ${found}`
+      : `"${found}" needs "${interpreter}", which is not there`;
+    throw cannotStart(plugin, why);
+  }
   throw cannotStart(
     plugin,
     !program.includes("/")
@@ -141,6 +148,22 @@ function programPath(plugin: Plugin, program: string, path = "/usr/local/bin:/us
       ? `"${program}" may not be executed: chmod +x ${program}`
       : `"${program}" is no executable file`,
   );
+}
+
+/** Longest first line that Linux looks at, bytes (BINPRM_BUF_SIZE). */
+const FIRST_LINE_MAX = 256;
+
+/** The absolute path behind `#!`; `undefined` when there is none or the file cannot be read. */
+function interpreterOf(path: string): string | undefined {
+  const bytes = new Uint8Array(FIRST_LINE_MAX);
+  try {
+    using file = Deno.openSync(path);
+    const count = file.readSync(bytes) ?? 0;
+    const text = new TextDecoder().decode(bytes.subarray(0, count));
+    return /^#![ \t]*(\/[^ \t\n]*)/.exec(text)?.[1];
+  } catch {
+    return undefined;
+  }
 }
 
 function isExecutable(path: string): boolean {

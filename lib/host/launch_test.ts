@@ -124,6 +124,28 @@ Deno.test("launchSpec() names what cannot be started", () => {
   }
 });
 
+Deno.test("launchSpec() names the interpreter that a script asks for and that is not there", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const cases: [firstLine: string, message: RegExp][] = [
+      ["#!/no/such/python3 -u", /\/run" needs "\/no\/such\/python3", which is not there$/],
+      ["#!/bin/sh\r", /\/run" has the line ends of Windows: sed -i 's\/\\r\$\/\/' \/.*run$/],
+    ];
+    for (const [firstLine, message] of cases) {
+      await Deno.writeTextFile(`${dir}/run`, `${firstLine}\n`, { mode: 0o755 });
+      assert.throws(() => spec({ name: "cam", origin: dir, command: ["./run"] }), (error) => {
+        assert(error instanceof PluginDeath && error.reason === "spawn");
+        assert.match(error.message, message);
+        return true;
+      });
+    }
+    await Deno.writeTextFile(`${dir}/run`, "#! /bin/sh\n");
+    assert.deepEqual(spec({ name: "cam", origin: dir, command: ["./run"] }).command, `${dir}/run`);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("launchSpec() needs a deno on PATH for a third-party Deno driver of the compiled program", () => {
   const plugin = { name: "cam", origin: "/p", command: ["/p/driver.ts"], permissions: {} };
   assert.throws(() => spec(plugin, {}, { standalone: true, env: () => "/nowhere" }), /"deno" is not on PATH/);
