@@ -19,7 +19,9 @@ export class ReplyError extends Error {
 
   /** The server's words hint at missing rights; 550 and 553 alone say nothing of the reason. */
   get isPermission(): boolean {
-    return /permission|denied|not allowed|not permitted|forbidden|read.only|privilege/i.test(replyText(this.reply));
+    // What RFC 959 itself says of 553 is no server's reason.
+    const words = replyText(this.reply).replace(/file ?name not allowed/i, "");
+    return /permission|denied|not allowed|not permitted|forbidden|read.only|privilege/i.test(words);
   }
 
   get isNoSpace(): boolean {
