@@ -62,7 +62,7 @@ const SILENT: Record<string, { command: string[]; script?: { text: string; mode:
   "no-shebang": {
     command: ["./run.sh"],
     script: { text: "#!/no/such/interpreter\n", mode: 0o755 },
-    words: /"no-shebang" ended with exit code 127 during "initialize"$/,
+    words: /run\.sh" needs "\/no\/such\/interpreter", which is not there$/,
   },
 };
 
