@@ -1,6 +1,11 @@
 /** The `ftp` driver's conformance suite against the companion server, which serves every name and keeps times. */
+import assert from "node:assert/strict";
 import { startFtpServer } from "../../lib/ftpd/mod.ts";
+import { FtpDriver } from "../../plugins/ftp/driver.ts";
+import manifest from "../../plugins/ftp/filesync-plugin.json" with { type: "json" };
 import { conformanceSuite, directoryBackdoor } from "../conformance/suite.ts";
+import { directCall, openDriver } from "../support/direct_call.ts";
+import { randomBytes } from "../support/ftp_bed.ts";
 
 conformanceSuite("ftp on the companion server", {
   plugin: "ftp",
@@ -21,4 +26,26 @@ conformanceSuite("ftp on the companion server", {
       },
     };
   },
+});
+
+Deno.test("ftp on the companion server: an upload is proven by the server's own checksum", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "filesync-ftpd-" });
+  await Deno.mkdir(`${dir}/root`);
+  const server = await startFtpServer({ root: `${dir}/root`, user: "pilot", passwd: "secret" });
+  const args = { host: "127.0.0.1", port: server.port, user: "pilot", passwd: "secret" };
+  const { driver, close } = await openDriver(new FtpDriver(), manifest, args, "target");
+  try {
+    const bytes = randomBytes(200_000);
+    const spoolFile = `${dir}/spooled`;
+    await Deno.writeFile(spoolFile, bytes);
+    const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+    const params = { spoolFile, path: "a b/log 1.ulg", sizeBytes: bytes.length, sha256, onExisting: "rename" as const };
+    const receipt = await driver.upload(params, directCall());
+    assert.equal(receipt.verified, "checksum");
+    assert.deepEqual(receipt.checksum, { algorithm: "sha256", value: sha256 });
+  } finally {
+    await close();
+    await server.stop();
+    await Deno.remove(dir, { recursive: true });
+  }
 });
