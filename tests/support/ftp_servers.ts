@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import type { Certificates } from "./certificates.ts";
 import { hasCommand } from "./needs.ts";
-import { freePort, type ServerCommand, startServer } from "./server_process.ts";
+import { onFreePort, type ServerCommand, startServer } from "./server_process.ts";
 
 export type FtpServerKind = "pure-ftpd" | "vsftpd" | "proftpd" | "pyftpdlib";
 
@@ -66,10 +66,13 @@ export function hasFtpServer(kind: FtpServerKind): boolean {
 }
 
 /** Starts a server and waits until it answers. */
-export async function startFtpServer(kind: FtpServerKind, options: FtpServerOptions): Promise<FtpServer> {
+export function startFtpServer(kind: FtpServerKind, options: FtpServerOptions): Promise<FtpServer> {
+  return onFreePort(options.port, (port) => startOn(port, kind, options));
+}
+
+async function startOn(port: number, kind: FtpServerKind, options: FtpServerOptions): Promise<FtpServer> {
   const dir = await Deno.makeTempDir({ prefix: `filesync-${kind}-` });
   const host = "127.0.0.1";
-  const port = options.port ?? freePort();
   const account = kind === "vsftpd" ? { user: "anonymous", passwd: "secret" } : { user: "pi", passwd: "secret" };
   const setup: Setup = { dir, host, port, ...account, options };
   const { pid, stop } = await startServer(kind, { dir, host, port, ...START[kind](setup) });

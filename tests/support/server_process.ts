@@ -1,4 +1,5 @@
 /** Real servers as processes on free ports of loopback, stopped by their process group. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** What to spawn. */
 export interface ServerCommand {
@@ -50,6 +51,7 @@ export async function startServer(
   } catch (error) {
     const words = await Deno.readTextFile(log).catch(() => "");
     await stop();
+    if (error instanceof PortTaken) throw error;
     throw new Error(`Cannot start ${name}: ${(error as Error).message}: ${words}`);
   }
   return { pid: child.pid, stop };
@@ -71,6 +73,20 @@ export function freePort(): number {
   }
 }
 
+/** Another server was faster: what answers on the port is not the one that was started. */
+class PortTaken extends Error {}
+
+/** Starts a server on `port`, or on a free one: on another if somebody takes that before the server does. */
+export async function onFreePort<T>(port: number | undefined, start: (port: number) => Promise<T>): Promise<T> {
+  for (let left = 5;; left--) {
+    try {
+      return await start(port ?? freePort());
+    } catch (error) {
+      if (!(error instanceof PortTaken) || port !== undefined || left === 0) throw error;
+    }
+  }
+}
+
 async function untilItAnswers(hostname: string, port: number, child: Deno.ChildProcess): Promise<void> {
   let hasEnded = false;
   child.status.then(() => hasEnded = true);
@@ -78,11 +94,31 @@ async function untilItAnswers(hostname: string, port: number, child: Deno.ChildP
   for (;;) {
     try {
       (await Deno.connect({ hostname, port })).close();
+      if (!listensOn(child.pid, port)) throw new PortTaken(`Another server listens on port ${port}`);
       return;
     } catch (error) {
+      if (error instanceof PortTaken) throw error;
       if (hasEnded) throw new Error("it ended");
       if (performance.now() > untilMs) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Whether the socket that listens on `port` is one of the process's: proc(5), `/proc/net/tcp`. */
+function listensOn(pid: number, port: number): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const inodes = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((table) =>
+    readFileSync(table, "utf8").split("\n").map((line) => line.trim().split(/\s+/))
+      .filter((columns) => columns[1]?.endsWith(`:${hex}`) && columns[3] === "0A")
+      .map((columns) => `socket:[${columns[9]}]`)
+  );
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return inodes.includes(readlinkSync(`/proc/${pid}/fd/${fd}`));
+    } catch {
+      // It was closed meanwhile.
+      return false;
+    }
+  });
 }

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Certificates } from "./certificates.ts";
 import { hasCommand } from "./needs.ts";
-import { freePort, type ServerCommand, startServer } from "./server_process.ts";
+import { freePort, onFreePort, type ServerCommand, startServer } from "./server_process.ts";
 
 export type WebdavServerKind = "apache" | "rclone" | "nginx";
 
@@ -52,11 +52,14 @@ const USER = "pi";
 const PASSWD = "secret";
 
 /** Starts a server and waits until it answers. */
-export async function startWebdavServer(kind: WebdavServerKind, options: WebdavServerOptions): Promise<WebdavServer> {
+export function startWebdavServer(kind: WebdavServerKind, options: WebdavServerOptions): Promise<WebdavServer> {
+  return onFreePort(options.port, (port) => startOn(port, kind, options));
+}
+
+async function startOn(port: number, kind: WebdavServerKind, options: WebdavServerOptions): Promise<WebdavServer> {
   const dir = await Deno.makeTempDir({ prefix: `filesync-${kind}-` });
   await Deno.chmod(dir, 0o755);
   const host = "127.0.0.1";
-  const port = options.port ?? freePort();
   const controlPort = freePort();
   const start = kind === "apache"
     ? startApache(dir, host, port, options)
