@@ -13,6 +13,7 @@ export * from "./limit.ts";
 export * from "./moved_again.ts";
 export * from "./movers.ts";
 export * from "./paths.ts";
+export * from "./read_back.ts";
 export * from "./retry.ts";
 export * from "./signals.ts";
 export * from "./together.ts";

@@ -1,16 +1,10 @@
 /** Proof that what the server holds under a name is what the spool holds. */
-import { type Call, DriverError } from "../../lib/driver/mod.ts";
+import { blocksOf, type Call, DriverError, goesOnWith } from "../../lib/driver/mod.ts";
 import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
 import { Transfer } from "./data.ts";
 import { ReplyError } from "./errors.ts";
 import type { Session } from "./session.ts";
 
-/** How much is read back to compare a part, bytes. */
-export const BLOCK_BYTES = 64 * 1024;
-/** Up to this size a file is read back whole, bytes. */
-const WHOLE_BYTES_MAX = 8 * 1024 * 1024;
-/** Blocks of a larger file that are read back between its first and its last. */
-const SPREAD_COUNT = 16;
 /** Slowest reading of a server that hashes, bytes a millisecond. */
 const HASH_BYTES_PER_MS = 10_000;
 
@@ -100,7 +94,7 @@ export async function isSameRange(
         break;
       }
       await call.throttle(count);
-      isSame = readExactly(spool, ours.subarray(0, count)) && isEqual(theirs.subarray(0, count), ours);
+      isSame = goesOnWith(spool, theirs.subarray(0, count), ours);
       comparedBytes += count;
     }
   } catch (error) {
@@ -110,29 +104,4 @@ export async function isSameRange(
   if (hasEnded) await transfer.finish();
   else await transfer.abandon();
   return isSame && comparedBytes === length;
-}
-
-function* blocksOf(sizeBytes: number): Generator<[at: number, length: number]> {
-  if (sizeBytes <= WHOLE_BYTES_MAX) {
-    yield [0, sizeBytes];
-    return;
-  }
-  const last = sizeBytes - BLOCK_BYTES;
-  // The last one first: logs that differ mostly share their head.
-  yield [last, BLOCK_BYTES];
-  for (let n = 0; n <= SPREAD_COUNT; n++) yield [Math.floor(last * n / (SPREAD_COUNT + 1)), BLOCK_BYTES];
-}
-
-function readExactly(file: Deno.FsFile, into: Uint8Array): boolean {
-  for (let at = 0; at < into.length;) {
-    const count = file.readSync(into.subarray(at));
-    if (count === null) return false;
-    at += count;
-  }
-  return true;
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
-  return true;
 }

@@ -1,10 +1,10 @@
 /** Moves the bytes of an upload to its temporary name, from where an interrupted one stopped. */
-import { type Call, DriverError } from "../../lib/driver/mod.ts";
+import { type Call, DriverError, READ_BACK_BYTES } from "../../lib/driver/mod.ts";
 import { REPLY_TIMEOUT_MS } from "./control.ts";
 import { Transfer } from "./data.ts";
 import { lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
-import { BLOCK_BYTES, type Content, isSameRange } from "./proof.ts";
+import { type Content, isSameRange } from "./proof.ts";
 import type { Session } from "./session.ts";
 import { ConnectionLost } from "./stream.ts";
 
@@ -65,7 +65,7 @@ async function resumeAt(session: Session, path: string, content: Content, call: 
   // How far the last attempt came, also when nobody is left who knows: what is sent again is counted from there.
   call.progress(haveBytes);
   if (haveBytes <= content.sizeBytes) {
-    const at = Math.max(0, haveBytes - BLOCK_BYTES);
+    const at = Math.max(0, haveBytes - READ_BACK_BYTES);
     try {
       if (await isSameRange(session, path, content.spoolFile, at, haveBytes - at, call)) return haveBytes;
     } catch (error) {

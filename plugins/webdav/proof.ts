@@ -1,15 +1,8 @@
 /** Proof that what the server holds under a name is what the spool holds. */
-import { type Call, DriverError } from "../../lib/driver/mod.ts";
+import { blocksOf, type Call, DriverError, goesOnWith } from "../../lib/driver/mod.ts";
 import { hashOf } from "./download.ts";
 import { StatusError } from "./errors.ts";
 import type { DavServer, Found } from "./server.ts";
-
-/** How much is read back to compare a part, bytes. */
-export const BLOCK_BYTES = 64 * 1024;
-/** Up to this size a file is read back whole, bytes. */
-const WHOLE_BYTES_MAX = 8 * 1024 * 1024;
-/** Blocks of a larger file that are read back between its first and its last. */
-const SPREAD_COUNT = 16;
 
 /** What a file to be uploaded is. */
 export interface Content {
@@ -88,32 +81,11 @@ export async function isSameRange(
     for (let chunk = await reply.read(); chunk !== null && comparedBytes < length; chunk = await reply.read()) {
       const theirs = chunk.subarray(0, length - comparedBytes);
       await call.throttle(theirs.length);
-      if (!isNext(spool, theirs)) return false;
+      if (!goesOnWith(spool, theirs, new Uint8Array(theirs.length))) return false;
       comparedBytes += theirs.length;
     }
     return comparedBytes === length;
   } finally {
     if (comparedBytes < length || reply.status === 200) reply.close();
   }
-}
-
-function isNext(spool: Deno.FsFile, theirs: Uint8Array): boolean {
-  const ours = new Uint8Array(theirs.length);
-  for (let at = 0; at < ours.length;) {
-    const count = spool.readSync(ours.subarray(at));
-    if (count === null) return false;
-    at += count;
-  }
-  return ours.every((byte, at) => byte === theirs[at]);
-}
-
-function* blocksOf(sizeBytes: number): Generator<[at: number, length: number]> {
-  if (sizeBytes <= WHOLE_BYTES_MAX) {
-    yield [0, sizeBytes];
-    return;
-  }
-  const last = sizeBytes - BLOCK_BYTES;
-  // The last one first: logs that differ mostly share their head.
-  yield [last, BLOCK_BYTES];
-  for (let n = 0; n <= SPREAD_COUNT; n++) yield [Math.floor(last * n / (SPREAD_COUNT + 1)), BLOCK_BYTES];
 }

@@ -1,12 +1,12 @@
 /** Moves the bytes of an upload to its temporary name, from where an interrupted one stopped, as far as the server can. */
-import { type Call, DriverError, parentOf, type UploadParams } from "../../lib/driver/mod.ts";
+import { type Call, DriverError, parentOf, READ_BACK_BYTES, type UploadParams } from "../../lib/driver/mod.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { writeFile } from "../http/file_body.ts";
 import { hashOf } from "./download.ts";
 import { StatusError, Stranger } from "./errors.ts";
 import type { Memory, PartialWrite } from "./memory.ts";
 import { partialRequest, probePartialWrite } from "./partial_write.ts";
-import { BLOCK_BYTES, isSameRange } from "./proof.ts";
+import { isSameRange } from "./proof.ts";
 import type { DavRequest, DavServer } from "./server.ts";
 
 /** Statuses of a write that was done. */
@@ -134,7 +134,7 @@ async function resumeAt(server: DavServer, path: string, params: UploadParams, c
   const haveBytes = await settledSize(server, path, call);
   if (haveBytes === 0) return 0;
   if (haveBytes <= params.sizeBytes) {
-    const at = Math.max(0, haveBytes - BLOCK_BYTES);
+    const at = Math.max(0, haveBytes - READ_BACK_BYTES);
     try {
       if (await isSameRange(server, path, params.spoolFile, at, haveBytes - at, call)) return haveBytes;
     } catch (error) {
