@@ -1,5 +1,6 @@
 /** The arguments of a `post` device, checked for meaning; types and defaults are the manifest's. */
 import { DriverError } from "../../lib/driver/mod.ts";
+import { readCertificates } from "../http/certificates.ts";
 import { FLIGHT_REVIEW_MAX_BYTES, FLIGHT_REVIEW_VALUES, isSearchable } from "./flight_review.ts";
 
 /** The arguments as the driver uses them. */
@@ -74,7 +75,7 @@ export function parseConfig(args: Record<string, unknown>): PostConfig {
   };
   if (args["max_size"] !== undefined) config.maxBytes = parseSize("/max_size", args["max_size"]);
   else if (isFlightReview) config.maxBytes = FLIGHT_REVIEW_MAX_BYTES;
-  if (args["ca"] !== undefined) config.ca = readCertificates(args["ca"] as string, url);
+  if (args["ca"] !== undefined) config.ca = certificatesOf(args["ca"] as string, url);
   return config;
 }
 
@@ -140,18 +141,11 @@ export function parseSize(pointer: string, value: unknown): number {
   return Math.floor(Number(match[1]) * UNITS[match[2]!]!);
 }
 
-function readCertificates(path: string, url: URL): string {
+function certificatesOf(path: string, url: URL): string {
   if (url.protocol !== "https:") {
     throw invalid("/ca", 'Argument "ca" has no meaning without TLS', 'Begin "uploader_url" with https');
   }
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path);
-  } catch (error) {
-    throw invalid("/ca", `Cannot read "${path}": ${error instanceof Error ? error.message : error}`);
-  }
-  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
-  throw invalid("/ca", `File "${path}" holds no certificate in PEM form`);
+  return readCertificates(path);
 }
 
 /** A name that stands between quotes in a header of a part: nothing in it may end them. */

@@ -1,5 +1,6 @@
 /** The arguments of a `webdav` device, checked for meaning; types and defaults are the manifest's. */
 import { DriverError } from "../../lib/driver/mod.ts";
+import { readCertificates } from "../http/certificates.ts";
 
 /** Servers with habits of their own. */
 export type ServerKind = "nextcloud" | "yandex" | "none";
@@ -43,7 +44,7 @@ export function parseConfig(args: Record<string, unknown>): WebdavConfig {
     const login = new TextEncoder().encode(`${oneLine("user", user)}:${oneLine("passwd", passwd)}`);
     config.authorization = `Basic ${login.toBase64()}`;
   }
-  if (args["ca"] !== undefined) config.ca = readCertificates(args["ca"] as string, host);
+  if (args["ca"] !== undefined) config.ca = certificatesOf(args["ca"] as string, host);
   if (args["pin"] !== undefined) config.pin = parsePin(args["pin"] as string, host);
   return config;
 }
@@ -85,16 +86,9 @@ function kindOf({ hostname, pathname }: URL): ServerKind {
   return /\/remote\.php\/(?:dav\/files\/[^/]+|webdav)(?:\/|$)/.test(pathname) ? "nextcloud" : "none";
 }
 
-function readCertificates(path: string, url: URL): string {
+function certificatesOf(path: string, url: URL): string {
   if (url.protocol !== "https:") throw withoutTls("ca");
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path);
-  } catch (error) {
-    throw invalid("/ca", `Cannot read "${path}": ${error instanceof Error ? error.message : error}`);
-  }
-  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
-  throw invalid("/ca", `File "${path}" holds no certificate in PEM form`);
+  return readCertificates(path);
 }
 
 function parsePin(pin: string, url: URL): string {
