@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { pack } from "tar-stream";
-import { BUNDLE_FLAGS } from "../../../lib/host/launch.ts";
+import { BUNDLE_FLAGS, V8_FLAGS } from "../../../lib/host/launch.ts";
 import header from "./header.sh" with { type: "text" };
 
 /** What a self-extracting program holds. */
@@ -19,7 +19,7 @@ export interface Content {
   bundle: ReadonlyMap<string, Uint8Array>;
 }
 
-const FLAGS = ["--quiet", "--no-prompt", "-A", ...BUNDLE_FLAGS, "--v8-flags=--max-semi-space-size=1,--max-lazy"];
+const FLAGS = ["--quiet", "--no-prompt", "-A", ...BUNDLE_FLAGS, `--v8-flags=${V8_FLAGS}`];
 
 /** The file, to be made executable. */
 export async function selfExtractor({ arch, version, runtime, bundle }: Content): Promise<Uint8Array> {
