@@ -1,5 +1,6 @@
 /** What a service has to be made for, read from the configuration that it will run with. */
 import { dirname, isAbsolute, resolve } from "node:path";
+import { secretsOf } from "../../lib/config/mod.ts";
 import type { Config, DeviceConfig } from "../../lib/config/types.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
 import { type ServiceFacts, STATE_DIR } from "../../lib/service/mod.ts";
@@ -25,7 +26,7 @@ export function serviceName(context: Context, flag: string | undefined): string 
 
 /** @throws {CliError} If the program is no file that can be installed */
 export function serviceFacts(context: Context, flags: ServiceFlags): ServiceFacts {
-  const { config } = readConfig(context, flags.config);
+  const { config, plugins } = readConfig(context, flags.config);
   const name = serviceName(context, flags.name);
   const user = context.option(flags.user, "user") ?? "filesync";
   if (!/^[a-z_][a-z0-9_-]{0,31}\$?$/.test(user)) {
@@ -38,7 +39,9 @@ export function serviceFacts(context: Context, flags: ServiceFlags): ServiceFact
     configFile: config.file,
     user,
     ...placesOf(config),
-    credentials: [...new Set(config.devices.flatMap(({ args }) => credentialsOf(args)))].sort(),
+    credentials: [
+      ...new Set(secretsOf(config, plugins).flatMap((secret) => "credential" in secret ? [secret.credential] : [])),
+    ].sort(),
     serial: texts.some((text) => /^serial:|^\/dev\/(tty|serial\/)/.test(text)),
     drives: config.devices.some(({ driver, args }) => driver === "disk" && args["mount"] !== "never"),
   };
@@ -80,11 +83,4 @@ function placesOf(config: Config): Pick<ServiceFacts, "ownState" | "writable" | 
 function textsOf(value: unknown): string[] {
   if (typeof value === "string") return [value];
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
-}
-
-function credentialsOf(value: unknown): string[] {
-  if (typeof value !== "object" || value === null) return [];
-  const { credential } = value as { credential?: unknown };
-  if (typeof credential === "string" && Object.keys(value).length === 1) return [credential];
-  return Object.values(value).flatMap(credentialsOf);
 }

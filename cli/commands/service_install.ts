@@ -51,10 +51,10 @@ export function needSystemd(): void {
 
 /** The service's user must be able to do what the configuration says: told now, and not by a log at night. */
 function checkAccess(facts: ServiceFacts, system: System): void {
+  const uid = system.run("id", ["-u", facts.user]);
+  const gid = system.run("id", ["-g", facts.user]);
   const may = (test: string, path: string): boolean => {
     try {
-      const uid = system.run("id", ["-u", facts.user]);
-      const gid = system.run("id", ["-g", facts.user]);
       system.run("setpriv", ["--reuid", uid, "--regid", gid, "--init-groups", "test", test, path]);
       return true;
     } catch {
@@ -73,7 +73,7 @@ function checkAccess(facts: ServiceFacts, system: System): void {
     );
   }
   for (const path of facts.writable) {
-    if (makeFolder(path, facts, system)) continue;
+    if (makeFolder(path, Number(uid), Number(gid))) continue;
     if (!may("-w", path)) {
       wrong.push(`${facts.user} cannot write to ${path}: sudo chown -R ${owner} ${path}, or take --user`);
     }
@@ -86,7 +86,7 @@ function checkAccess(facts: ServiceFacts, system: System): void {
 }
 
 /** Makes what is not there, for the service's user. @returns Whether it was made */
-function makeFolder(path: string, { user }: ServiceFacts, system: System): boolean {
+function makeFolder(path: string, uid: number, gid: number): boolean {
   try {
     Deno.statSync(path);
     return false;
@@ -94,6 +94,6 @@ function makeFolder(path: string, { user }: ServiceFacts, system: System): boole
     if (!(error instanceof Deno.errors.NotFound)) return false;
   }
   Deno.mkdirSync(path, { recursive: true });
-  chownSync(path, Number(system.run("id", ["-u", user])), Number(system.run("id", ["-g", user])));
+  chownSync(path, uid, gid);
   return true;
 }

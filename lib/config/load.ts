@@ -12,7 +12,7 @@ import { type Converted, fromLegacy, isLegacy, legacyPath } from "./legacy.ts";
 import { applyOverrides, type Flags, lineOf, outsideOf } from "./overrides.ts";
 import { problemAt, readSource, type Source } from "./parse.ts";
 import { literalSecrets } from "./redact.ts";
-import { secretReferences } from "./references.ts";
+import { type SecretReference, secretReferences } from "./references.ts";
 import { type ConfigFile, configSchema, fileJsonSchema } from "./file_schema.ts";
 import type { Config, Origin } from "./types.ts";
 
@@ -131,12 +131,17 @@ function readableSecret(file: string, config: Config, plugins: PluginSchemas | u
   return undefined;
 }
 
+/** Where the secrets of all devices are kept, as far as they are not in the configuration itself. */
+export function secretsOf(config: Config, plugins: PluginSchemas | undefined): SecretReference[] {
+  return config.devices.flatMap(({ driver, args }) =>
+    secretReferences(args, plugins?.get(driver)?.args).map((path) => valueAt(args, path) as SecretReference)
+  );
+}
+
 /** Files of secrets that everyone can read. */
 function readableKeys(config: Config, plugins: PluginSchemas | undefined): string[] {
-  const files = config.devices.flatMap(({ driver, args }) =>
-    secretReferences(args, plugins?.get(driver)?.args).map((path) => (valueAt(args, path) as { file?: string }).file)
-  );
-  return [...new Set(files)].filter((file) => file !== undefined).filter((file) => {
+  const files = secretsOf(config, plugins).flatMap((secret) => "file" in secret ? [secret.file] : []);
+  return [...new Set(files)].filter((file) => {
     try {
       const { mode, isFile } = Deno.statSync(file);
       return isFile && mode !== null && (mode & 0o004) !== 0;
