@@ -5,12 +5,16 @@ import { addOutcome, emptyOutcome, type Outcome, type RunOptions, type Scenario,
 
 type Victim = "host" | "driver" | "all";
 
-/** Kills of one victim for one protocol. */
-const COUNTS: Record<Victim, { ci: number; full: number }> = {
-  host: { ci: 4, full: 260 },
-  driver: { ci: 4, full: 60 },
-  all: { ci: 2, full: 30 },
+/** Kills of one victim for one protocol: by each test run, in full over FTP and directories, in full over the others. */
+const COUNTS: Record<Victim, { ci: number; full: number; others: number }> = {
+  host: { ci: 4, full: 260, others: 80 },
+  driver: { ci: 4, full: 60, others: 30 },
+  all: { ci: 2, full: 30, others: 15 },
 };
+
+/** The pipelines that the program is mostly used for. */
+const FIRST = ["local->local", "local->ftp", "ftp->local", "ftp->ftp"];
+const OTHERS = ["local->post", "mavftp->local", "local->webdav", "webdav->local"];
 
 /** Kills before a new set of files and another server. */
 const ROUND_KILLS = 25;
@@ -25,13 +29,15 @@ function kills(victim: Victim, fault: string): Scenario {
   return {
     fault,
     name: `kill-${victim}`,
-    protocols: ["local->local", "local->ftp", "ftp->local", "ftp->ftp", "local->post", "mavftp->local"],
-    needs: FTP_SERVER_KINDS,
+    protocols: [...FIRST, ...OTHERS],
+    needs: [...FTP_SERVER_KINDS, "apache2"],
     async run(protocol, options) {
       const sum = emptyOutcome();
       const random = seededRandom(options.seed);
-      while (sum.runs < COUNTS[victim][options.scale]) {
-        const leftCount = Math.min(ROUND_KILLS, COUNTS[victim][options.scale] - sum.runs);
+      const scale = options.scale === "full" && !FIRST.includes(protocol) ? "others" : options.scale;
+      const killsMax = COUNTS[victim][scale];
+      while (sum.runs < killsMax) {
+        const leftCount = Math.min(ROUND_KILLS, killsMax - sum.runs);
         const kind = FTP_SERVER_KINDS[Math.floor(random() * FTP_SERVER_KINDS.length)]!;
         addOutcome(sum, await round(protocol, victim, kind, leftCount, random, options));
         options.tell(`${sum.runs} kills`);
