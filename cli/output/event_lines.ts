@@ -47,7 +47,8 @@ export class EventWords {
         const renamed = receipt.path.endsWith(baseName(event.path)) ? "" : ` as "${receipt.path}"`;
         const link = receipt.url === undefined ? "" : `: ${receipt.url}`;
         const proof = `${formatBytes(receipt.sizeBytes)}, ${VERIFIED[receipt.verified]}`;
-        const message = `Delivered "${event.path}" to "${event.target}"${renamed} (${proof})${link}`;
+        const note = event.note === undefined ? "" : `; its source says: ${event.note}`;
+        const message = `Delivered "${event.path}" to "${event.target}"${renamed} (${proof})${link}${note}`;
         return { level: "info", scope: event.job, message };
       }
       case "parked": {

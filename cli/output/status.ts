@@ -13,6 +13,8 @@ const WORDS: Record<StatusReport["word"], string> = {
 };
 const COLOUR: Record<StatusReport["word"], string> = { ok: "32", working: "36", waiting: "33", attention: "31" };
 const PARKED_SHOWN = 20;
+/** Files that are shown of those whose source has something to say. */
+const NOTED_SHOWN = 3;
 /** Files that are shown of those that have one reason. */
 const SAME_REASON_SHOWN = 3;
 
@@ -31,6 +33,7 @@ export function statusLines(report: StatusReport, options: StatusOptions): strin
     ...jobLines(report, options),
     ...deviceLines(report.devices, options.nowMs),
     ...parkedLines(report, options),
+    ...notedLines(report),
     "",
     `Spool: ${formatBytes(report.spool.usedBytes)} of ${formatBytes(report.spool.quotaBytes)} in ${
       visible(report.spool.dir)
@@ -127,6 +130,18 @@ function parkedLines(report: StatusReport, options: StatusOptions): string[] {
     if (some[0]!.hint !== undefined) lines.push(`    ${visible(some[0]!.hint)}`);
   }
   const more = report.parkedTotal - shown;
+  if (more > 0) lines.push(`  and ${more} more`);
+  return lines;
+}
+
+/** Nobody is needed for them, but what was delivered is not what one would expect. */
+function notedLines({ noted, notedTotal }: StatusReport): string[] {
+  if (notedTotal === 0) return [];
+  const lines = ["", `As the source has it: ${count(notedTotal, "file")}`];
+  for (const { job, path, note } of noted.slice(0, NOTED_SHOWN)) {
+    lines.push(`  ${visible(job)}: ${visible(path)}`, `    ${visible(note)}`);
+  }
+  const more = notedTotal - Math.min(noted.length, NOTED_SHOWN);
   if (more > 0) lines.push(`  and ${more} more`);
   return lines;
 }

@@ -74,6 +74,7 @@ function generationLines(
   if (file.attempts > 0 && file.state !== "done") lines.push(`    ${count(file.attempts, "failed attempt")}`);
   lines.push(...errorLines(file.error, file.state === "done", "    "));
   if (file.retryAtMs !== undefined) lines.push(`    next try ${nextTry(file.retryAtMs, report)}`);
+  if (file.note !== undefined) lines.push(`    its source says: ${visible(file.note)}`);
   if (file.sha256 !== undefined) lines.push(`    sha256 ${file.sha256}`);
   const copy = report.copies.get(file.id);
   if (copy !== undefined) {

@@ -271,6 +271,7 @@ export class Downloader {
         sizeBytes: facts.sizeBytes,
         sha256: facts.sha256,
         resumedBytes: facts.resumedBytes,
+        ...(facts.note === undefined ? {} : { note: facts.note }),
       });
     } catch (error) {
       const failure = spoolFailure(error) ?? asDriverError(error);

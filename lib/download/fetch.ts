@@ -135,6 +135,7 @@ export async function fetchToSpool(
       ctimeMs: published.ctimeMs,
       deviceDir,
       fingerprint: result.fingerprint,
+      ...(result.note === undefined ? {} : { note: result.note }),
     };
     try {
       store.write(() => {

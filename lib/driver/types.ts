@@ -119,6 +119,11 @@ export interface DownloadResult {
   sizeBytes: number;
   fingerprint: Fingerprint;
   checksum?: Checksum;
+  /**
+   * What a person should know of the file itself, which is delivered all the same, since it is whole as the source has
+   * it: "ULog ends in the middle of a message". One line.
+   */
+  note?: string;
 }
 
 /** What an upload does when its name is taken by other bytes. */

@@ -28,6 +28,7 @@ const CALLS_MAX = 64;
 const DEVICE_ID_CHARS_MAX = 256;
 const ETAG_CHARS_MAX = 1024;
 const URL_CHARS_MAX = 4096;
+const NOTE_CHARS_MAX = 500;
 const FINDINGS_MAX = 200;
 /** Latest time that a Date can hold, milliseconds. */
 const TIME_MS_MAX = 8.64e15;
@@ -109,7 +110,7 @@ export function checkEntry(value: unknown, path: string, words: Words): Entry {
   return toEntry(value, path, kind, words);
 }
 
-export function checkDownloadResult(value: unknown): DownloadResult {
+export function checkDownloadResult(value: unknown, words: Words): DownloadResult {
   if (!isObject(value)) throw new AnswerError("answered without a result");
   if (!isSize(value["sizeBytes"])) throw new AnswerError('answered without a valid "sizeBytes"');
   if (!isObject(value["fingerprint"])) throw new AnswerError('answered without a "fingerprint"');
@@ -120,6 +121,8 @@ export function checkDownloadResult(value: unknown): DownloadResult {
   const result: DownloadResult = { sizeBytes: value["sizeBytes"], fingerprint };
   const checksum = toChecksum(value["checksum"]);
   if (checksum !== undefined) result.checksum = checksum;
+  const note = typeof value["note"] === "string" ? words(value["note"], NOTE_CHARS_MAX) : "";
+  if (note !== "") result.note = note;
   return result;
 }
 

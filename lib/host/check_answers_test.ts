@@ -130,10 +130,13 @@ Deno.test("checkConfirmation() tells a receipt, none, and nonsense apart", () =>
 });
 
 Deno.test("checkDownloadResult() wants sizes and a fingerprint", () => {
-  assert.deepEqual(checkDownloadResult({ sizeBytes: 5, fingerprint: { etag: "x", odd: 1 }, checksum: null }), {
-    sizeBytes: 5,
-    fingerprint: { etag: "x" },
-  });
+  assert.deepEqual(
+    checkDownloadResult({ sizeBytes: 5, fingerprint: { etag: "x", odd: 1 }, checksum: null, note: 7 }, tidy),
+    {
+      sizeBytes: 5,
+      fingerprint: { etag: "x" },
+    },
+  );
   for (
     const value of [
       null,
@@ -142,7 +145,11 @@ Deno.test("checkDownloadResult() wants sizes and a fingerprint", () => {
       { sizeBytes: "5", fingerprint: {} },
       { sizeBytes: 5, fingerprint: { sizeBytes: -1 } },
     ]
-  ) assert.throws(() => checkDownloadResult(value), AnswerError);
+  ) assert.throws(() => checkDownloadResult(value, tidy), AnswerError);
+  const noted = (note: string) => checkDownloadResult({ sizeBytes: 5, fingerprint: {}, note }, tidy).note;
+  assert.equal(noted("ends in\nthe \u001b[2Jmiddle"), "ends in the middle");
+  assert.equal(noted(" \t "), undefined);
+  assert.equal(noted("x".repeat(501))?.length, 501, "500 and a sign that there was more");
 });
 
 Deno.test("checkInitializeResult() takes true flags, a callsMax between 1 and 64, and a device id without tricks", () => {

@@ -172,7 +172,9 @@ export class HostedDevice implements DeviceClient {
 
   download(params: DownloadParams, options: CallOptions = {}): Promise<DownloadResult> {
     const growing = { file: params.spoolFile, sizeBytes: params.offsetBytes };
-    return this.#send("download", params, options, checkDownloadResult, { growing });
+    return this.#send("download", params, options, (result) => checkDownloadResult(result, this.#core.words), {
+      growing,
+    });
   }
 
   /** An answer that is no receipt leaves open whether the file landed: `uncertain`. */

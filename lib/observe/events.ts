@@ -25,8 +25,14 @@ export type FilesyncEvent =
     doneBytes: number;
     bytesPerSecond?: number;
   })
-  | (OfFile & { event: "downloaded"; sizeBytes: number; sha256: string; resumedBytes: number })
-  | (OfFile & { event: "delivered"; target: string; receipt: Receipt })
+  | (OfFile & { event: "downloaded"; sizeBytes: number; sha256: string; resumedBytes: number; note?: string })
+  | (OfFile & {
+    event: "delivered";
+    target: string;
+    receipt: Receipt;
+    /** What the source's driver says of the file itself, which is whole as the source has it. */
+    note?: string;
+  })
   | (OfFile & { event: "parked"; target?: string; reason: string; hint?: string; code: string })
   | (OfFile & { event: "uncertain"; target: string; reason: string })
   | (OfFile & { event: "gone" })

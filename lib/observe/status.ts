@@ -59,6 +59,14 @@ export interface ParkedItem {
   since: string;
 }
 
+/** A file of which its source's driver has something to say; it is delivered all the same. */
+export interface NotedFile {
+  job: string;
+  path: string;
+  note: string;
+  since: string;
+}
+
 /** The whole answer. */
 export interface StatusReport {
   schema: 1;
@@ -76,6 +84,9 @@ export interface StatusReport {
   /** At most 100, newest first, the rest of a first contact last; `parkedTotal` counts all. */
   parked: ParkedItem[];
   parkedTotal: number;
+  /** At most 20, newest first; `notedTotal` counts all. Nobody is needed for them. */
+  noted: NotedFile[];
+  notedTotal: number;
   spool: { dir: string; usedBytes: number; quotaBytes: number };
   /** Bytes that were moved more than once after interruptions, and those of them that went to targets. */
   resentBytes: number;

@@ -25,6 +25,8 @@ export interface QueuedDelivery {
   started: boolean;
   /** It may have been delivered before the store was rebuilt. */
   inDoubt: boolean;
+  /** What the source's driver says of the file itself. */
+  note: string | undefined;
   attempts: number;
   breaks: number;
   bestBytes: number;
@@ -49,6 +51,7 @@ interface DeliveryRow {
   asked_path: string | null;
   started: number;
   doubt: number;
+  note: string | null;
   attempts: number;
   breaks: number;
   best_bytes: number;
@@ -58,7 +61,7 @@ interface DeliveryRow {
 /** An older generation of the same path goes first, so that the newest is what remains. */
 const NEXT = `
   SELECT d.*, f.source_id, f.path, f.generation, f.sha256, f.modified_ms, f.found_ms, f.device_dir, f.spool_inode,
-      f.spool_ctime_ms, f.doubt, s.device_id
+      f.spool_ctime_ms, f.doubt, f.note, s.device_id
     FROM delivery d JOIN file f ON f.id = d.file_id JOIN source s ON s.id = f.source_id
     WHERE d.target_id = ? AND d.state = 'waiting' AND d.retry_at_ms = 0 AND f.state = 'spooled'
       AND (f.generation = 1 OR NOT EXISTS (
@@ -87,6 +90,7 @@ export function nextDeliveries(store: Store, targetId: number, limit: number): Q
     askedPath: row.asked_path ?? undefined,
     started: row.started === 1,
     inDoubt: row.doubt === 1,
+    note: row.note ?? undefined,
     attempts: row.attempts,
     breaks: row.breaks,
     bestBytes: row.best_bytes,

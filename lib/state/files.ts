@@ -122,6 +122,8 @@ export interface SpooledFacts {
   ctimeMs: number;
   /** What the driver said of the source when the download ended. */
   fingerprint: Fingerprint;
+  /** What the driver says of the file itself, which is whole as the source has it. */
+  note?: string;
   /** Folder of the spool that holds it. What was noted when the download began may have been undone by a full disk. */
   deviceDir?: number;
 }
@@ -133,7 +135,7 @@ export function markSpooled(store: Store, file: QueuedFile, facts: SpooledFacts)
     store.run(
       `UPDATE file SET state = 'spooled', size_bytes = ?, sha256 = ?, spool_inode = ?, spool_ctime_ms = ?,
            device_dir = coalesce(?, device_dir), modified_ms = coalesce(modified_ms, ?), etag = coalesce(etag, ?),
-           synced_bytes = 0, best_bytes = 0, attempts = 0, breaks = 0, retry_at_ms = 0,
+           note = ?, synced_bytes = 0, best_bytes = 0, attempts = 0, breaks = 0, retry_at_ms = 0,
            code = NULL, reason = NULL, hint = NULL, changed_ms = ? WHERE id = ?`,
       facts.sizeBytes,
       facts.sha256,
@@ -142,6 +144,7 @@ export function markSpooled(store: Store, file: QueuedFile, facts: SpooledFacts)
       facts.deviceDir ?? null,
       facts.fingerprint.modifiedMs ?? null,
       facts.fingerprint.etag ?? null,
+      facts.note ?? null,
       nowMs,
       file.id,
     );

@@ -53,6 +53,8 @@ export interface GenerationFacts {
   retryAtMs?: number;
   error?: ErrorFacts;
   sha256?: string;
+  /** What the source's driver says of the file itself, which is whole as the source has it. */
+  note?: string;
   deviceDir?: number;
   /** It left the full spool for others and is fetched again when its target is back. */
   shelved: boolean;
@@ -134,6 +136,7 @@ function generationOf(store: Store, row: Row, uptimeMs: number): GenerationFacts
     ...present({
       retryAtMs: row["retry_at_ms"] === 0 ? null : row["retry_at_ms"],
       sha256: row["sha256"],
+      note: row["note"],
       deviceDir: row["device_dir"],
       removal: row["removal"],
       dueInMs: isDue ? Math.max(0, Number(row["due_at_ms"]) - uptimeMs) : null,

@@ -27,13 +27,13 @@ import {
 import { Listing } from "./listings.ts";
 import { finishRetired, recoverRows, spooledAfter, spoolRows } from "./recovery.ts";
 import { registerJob, registerSource } from "./registry.ts";
-import { jobStatuses, outstanding, parkedItems, spooledBytes } from "./status.ts";
+import { jobStatuses, notedCount, notedFiles, outstanding, parkedItems, spooledBytes } from "./status.ts";
 import { shelvableFiles, shelveFile, unshelveFiles } from "./shelving.ts";
 import { Store } from "./store.ts";
 
 /** Indexes that hold only what is unfinished or due: reading one whole is no scan of what is known. */
 const SMALL =
-  /^SCAN \w+ USING (COVERING )?INDEX (file_open|file_retry|file_due|file_shelved|file_queue_\w+|delivery_open|delivery_retry|delivery_queue)\b/;
+  /^SCAN \w+ USING (COVERING )?INDEX (file_open|file_retry|file_due|file_shelved|file_noted|file_queue_\w+|delivery_open|delivery_retry|delivery_queue)\b/;
 
 /** Searches that find every file of a source, or all rows after one. */
 const WIDE = /INDEX file_path \(source_id=\?\)|INTEGER PRIMARY KEY \(rowid>\?\)/;
@@ -125,6 +125,8 @@ function exercise(store: Store): void {
   unshelveFiles(store, [1]);
   jobStatuses(store);
   parkedItems(store);
+  notedFiles(store);
+  notedCount(store);
   outstanding(store, [job.id]);
   spooledBytes(store);
 }

@@ -1,5 +1,5 @@
 /** The model of `status`, read from the store: counts come from the tally, never from a scan. */
-import type { DeviceStatus, JobStatus, ParkedItem, Tally, TargetStatus } from "../observe/mod.ts";
+import type { DeviceStatus, JobStatus, NotedFile, ParkedItem, Tally, TargetStatus } from "../observe/mod.ts";
 import { OPEN_DELIVERY, OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
@@ -9,6 +9,8 @@ const DENIED_DELIVERY = `${OPEN_DELIVERY} AND d.state = 'waiting' AND d.code = '
 
 /** Most parked items that a report lists. */
 const PARKED_MAX = 100;
+/** Most noted files that a report lists. */
+const NOTED_MAX = 20;
 
 interface TallyRow {
   job_id: number;
@@ -122,6 +124,21 @@ export function parkedItems(store: Store): ParkedItem[] {
     attempts: row.attempts,
     since: iso(row.changed_ms),
   }));
+}
+
+/** The newest files of which their source's driver has something to say. */
+export function notedFiles(store: Store): NotedFile[] {
+  return store.all<{ job: string; path: string; note: string; changed_ms: number }>(
+    `SELECT j.name AS job, f.path, f.note, f.changed_ms FROM file f INDEXED BY file_noted JOIN job j ON j.id = f.job_id
+       WHERE f.note IS NOT NULL ORDER BY f.changed_ms DESC LIMIT ${NOTED_MAX}`,
+  ).map(({ job, path, note, changed_ms }) => ({ job, path, note, since: iso(changed_ms) }));
+}
+
+/** How many there are. */
+export function notedCount(store: Store): number {
+  return store.get<{ count: number }>(
+    "SELECT count(*) AS count FROM file INDEXED BY file_noted WHERE note IS NOT NULL",
+  )!.count;
 }
 
 /** Counts that decide how a run ends, for the named jobs. */

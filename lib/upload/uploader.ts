@@ -179,6 +179,7 @@ export class Uploader {
       target: target.name,
       sizeBytes: delivery.sizeBytes,
       receipt,
+      ...(delivery.note === undefined ? {} : { note: delivery.note }),
     });
   }
 

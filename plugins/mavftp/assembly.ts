@@ -1,7 +1,7 @@
 /**
  * Puts the pieces of a file together, in whatever order they come, and hands them out in order. Where another ground
- * station can put another file under our session, a piece is handed out only after a comparison has proven that it came
- * of this file; the very first piece is what others are compared with.
+ * station can put another file under our session, a piece is handed out only after it has been proven that it came of
+ * this file; what was handed out last is what others are compared with.
  */
 import { IntervalSet, type Range } from "./interval_set.ts";
 
@@ -158,7 +158,7 @@ export class Assembly {
   #handOut(): void {
     for (;;) {
       const chunk = this.#chunks.get(this.#outBytes);
-      if (chunk === undefined || (chunk.mark > this.#provenMark && this.#anchor !== undefined)) break;
+      if (chunk === undefined || chunk.mark > this.#provenMark) break;
       this.#chunks.delete(chunk.at);
       this.#outBytes += chunk.bytes.length;
       this.heldBackBytes -= chunk.bytes.length;

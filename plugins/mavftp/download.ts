@@ -58,9 +58,6 @@ export async function download(
       random: Math.random,
     });
     const { structure, proof, counters, stolenBytes, sizeBytes } = result;
-    if (structure?.problem !== undefined) {
-      device.log("warning", `"${path}" is no whole ${structure.format} log: ${structure.problem}; delivered as it is`);
-    }
     device.log(
       "debug",
       `"${path}": ${sizeBytes} bytes, proven by ${proof}, ${counters.bursts} bursts, ${counters.reads} reads, ` +
@@ -68,7 +65,9 @@ export async function download(
     );
     const after = before.modifiedMs === undefined ? before : await look(connection, path, expect, call);
     if (!sameFingerprint(before, after, PRECISION_MS)) throw changed(path);
-    return { sizeBytes, fingerprint: after };
+    if (structure?.problem === undefined) return { sizeBytes, fingerprint: after };
+    const note = `No whole ${structure.format} log on the autopilot: ${structure.problem}; delivered as it is`;
+    return { sizeBytes, fingerprint: after, note };
   } finally {
     await landing.close();
   }

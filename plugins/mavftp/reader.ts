@@ -8,12 +8,14 @@
 import { SEQ_JUMP } from "./channel.ts";
 import { addSeq, DATA_BYTES_MAX, type FtpReply, NAK, nakCode, nakWords, OPCODE, seqDistance } from "./ftp_codec.ts";
 import { AHEAD_BYTES_MAX, Assembly, type Chunk } from "./assembly.ts";
-import type { Asked, Burst, ReadCounters, ReadEnd, ReaderOptions } from "./reading.ts";
+import type { Asked, Burst, Proof, ReadCounters, ReadEnd, ReaderOptions } from "./reading.ts";
 
 /** Bursts wait while so much is held behind a hole, bytes. */
 const AHEAD_BYTES_HIGH = 512 * 1024;
 /** A comparison is asked for after so many bytes: what a theft may cost. */
 const ANCHOR_BYTES = 16 * 1024;
+/** So much of the end is read to see whether the open file ends where ours does: half a packet, so that more would show. */
+const TAIL_BYTES = 120;
 /** Packets that must come after a gap before it counts as a loss, on links that may change the order. */
 const REORDER_PACKETS = 3;
 /** The time between packets is known after so many. */
@@ -211,8 +213,8 @@ export class Reader {
     this.#asked.delete(reply.seq);
     this.#options.channel.rtt.sample(this.#nowMs - asked.sentMs);
     this.#overtake(asked);
-    if (asked.anchor !== undefined) {
-      this.#compare(reply, asked);
+    if (asked.proof !== undefined) {
+      this.#compare(reply, asked.at, asked.proof);
       return false;
     }
     this.#window = Math.min(this.#options.traits.windowMax, this.#window + 1 / this.#window);
@@ -229,15 +231,20 @@ export class Reader {
     }
   }
 
-  #compare(reply: FtpReply, asked: Asked): void {
+  #compare(reply: FtpReply, at: number, { bytes, mark }: Proof): void {
     this.#isAnchoring = false;
-    const { bytes, mark } = asked.anchor!;
-    const length = Math.min(bytes.length, reply.data.length);
-    const isSame = reply.offset === asked.at && length > 0 &&
-      bytes.subarray(0, length).every((byte, index) => byte === reply.data[index]);
-    if (!isSame) {
-      return this.#conclude({ kind: "stolen", reason: `Bytes from ${asked.at} are not those of before` });
+    if (bytes === undefined) {
+      const tailBytes = this.#options.sizeBytes - at;
+      if (reply.offset !== at || reply.data.length > tailBytes) {
+        return this.#conclude({ kind: "stolen", reason: "A file that ends elsewhere is open" });
+      }
+      if (reply.data.length < tailBytes) return this.#conclude({ kind: "short" });
+      return this.#assembly.prove(mark);
     }
+    const length = Math.min(bytes.length, reply.data.length);
+    const isSame = reply.offset === at && length > 0 &&
+      bytes.subarray(0, length).every((byte, index) => byte === reply.data[index]);
+    if (!isSame) return this.#conclude({ kind: "stolen", reason: `Bytes from ${at} are not those of before` });
     this.#assembly.prove(mark);
   }
 
@@ -250,7 +257,7 @@ export class Reader {
     if (reply.requestOpcode === OPCODE.READ && asked === undefined) return;
     if (asked !== undefined) {
       this.#asked.delete(reply.seq);
-      if (asked.anchor !== undefined) this.#isAnchoring = false;
+      if (asked.proof !== undefined) this.#isAnchoring = false;
       this.#uncover(asked);
     }
     if (code === NAK.EOF) {
@@ -288,7 +295,7 @@ export class Reader {
   /** A read whose bytes came another way needs no answer. */
   #dropFilledReads(start: number, end: number): void {
     for (const [seq, asked] of this.#asked) {
-      if (asked.anchor !== undefined || asked.at < start - DATA_BYTES_MAX || asked.at >= end) continue;
+      if (asked.proof !== undefined || asked.at < start - DATA_BYTES_MAX || asked.at >= end) continue;
       if (this.#assembly.has(asked.at, asked.at + asked.size)) this.#asked.delete(seq);
     }
   }
@@ -335,7 +342,7 @@ export class Reader {
     }
   }
 
-  #askRead(at: number, size: number, anchor: Asked["anchor"]): void {
+  #askRead(at: number, size: number, proof: Proof | undefined): void {
     const { channel, session } = this.#options;
     const seq = addSeq(channel.post({ opcode: OPCODE.READ, session, offset: at, size }), 1);
     const nowMs = this.#nowMs;
@@ -346,7 +353,7 @@ export class Reader {
       sentMs: nowMs,
       deadlineMs: nowMs + channel.rtt.rtoMs,
       passed: 0,
-      anchor,
+      proof,
     });
     this.#counters.reads++;
   }
@@ -405,24 +412,28 @@ export class Reader {
     this.#front = this.#options.sizeBytes;
   }
 
-  /** Asks once more for a piece that is known, so that all that came before the answer is proven to be of this file. */
+  /**
+   * Asks once more for a piece that is known, so that all that came before the question is proven to be of this file.
+   * While none is known the end of the file is asked for: another file hardly ends where this one does.
+   */
   #askForComparison(isWhole: boolean): void {
     const { anchor, isUnproven, mark } = this.#assembly;
-    if (this.#isAnchoring || anchor === undefined || !isUnproven) return;
-    if (!isWhole && this.#bytesSinceAnchor < ANCHOR_BYTES) return;
+    if (this.#isAnchoring || !isUnproven) return;
+    if (anchor !== undefined && !isWhole && this.#bytesSinceAnchor < ANCHOR_BYTES) return;
     if (this.#burst !== undefined && !this.#options.traits.isInterruptible) return;
     this.#isAnchoring = true;
     this.#bytesSinceAnchor = 0;
-    this.#askRead(anchor.at, Math.min(anchor.bytes.length, DATA_BYTES_MAX), {
-      bytes: anchor.bytes,
-      mark,
-    });
+    if (anchor === undefined) {
+      this.#askRead(Math.max(0, this.#options.sizeBytes - TAIL_BYTES), DATA_BYTES_MAX, { mark });
+    } else {
+      this.#askRead(anchor.at, Math.min(anchor.bytes.length, DATA_BYTES_MAX), { bytes: anchor.bytes, mark });
+    }
   }
 
   // Time.
 
   #uncover(asked: Asked, except?: { start: number; end: number }): void {
-    if (asked.anchor !== undefined) return;
+    if (asked.proof !== undefined) return;
     const end = asked.at + asked.size;
     if (except !== undefined && except.start <= asked.at && except.end >= end) return;
     this.#assembly.uncover(asked.at, end);
@@ -430,7 +441,7 @@ export class Reader {
 
   #giveUpRead(asked: Asked): void {
     this.#asked.delete(asked.seq);
-    if (asked.anchor !== undefined) {
+    if (asked.proof !== undefined) {
       this.#isAnchoring = false;
       this.#bytesSinceAnchor = ANCHOR_BYTES;
     }

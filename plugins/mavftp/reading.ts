@@ -62,6 +62,14 @@ export interface ReadCounters {
   lostBursts: number;
 }
 
+/** A read whose answer tells whether the file that is open is ours; its bytes are not kept. */
+export interface Proof {
+  /** What was received when it was sent. */
+  mark: number;
+  /** What has to be there; absent: the end of the file. */
+  bytes?: Uint8Array;
+}
+
 /** A read that is under way. */
 export interface Asked {
   /** Of the answer. */
@@ -72,8 +80,8 @@ export interface Asked {
   deadlineMs: number;
   /** Answers to later reads that came before this one's. */
   passed: number;
-  /** For a comparison: what was received when it was sent. */
-  anchor: { bytes: Uint8Array; mark: number } | undefined;
+  /** For a proof that the file is ours. */
+  proof: Proof | undefined;
 }
 
 /** A burst that is under way. */

@@ -80,7 +80,12 @@ export class StructureCheck {
   /** The verdict when all bytes came; `undefined` for a file that is no log. */
   finish(): StructureFinding | undefined {
     const format = this.#format;
-    if (format === undefined) return undefined;
+    if (format === undefined) {
+      if (this.#known || this.#rest.length === 0) return undefined;
+      // A power cut soon after the log was begun.
+      const isHead = this.#rest.every((byte, at) => at >= ULOG_MAGIC.length || byte === ULOG_MAGIC[at]);
+      return isHead ? { format: "ULog", problem: "it ends in the middle of its header" } : undefined;
+    }
     if (this.#problem !== undefined) return { format, problem: this.#problem };
     if (this.#skipBytes > 0 || this.#rest.length > 0) {
       return { format, problem: "it ends in the middle of a message" };

@@ -317,8 +317,9 @@ class Transfer {
     }
     // A server that sends faster than the link takes it: asked for each piece it cannot.
     if (end.kind === "lost" && !this.#traits.isBounded) this.#options.experience.prefersReads = true;
-    // The session is another's now: ending it would end theirs.
-    if (end.kind === "stolen" || (end.kind === "lost" && this.#traits.isBounded)) session.forget();
+    // The session is another's now, or may be where the file is shorter at once: ending it would end theirs.
+    const isTheirs = end.kind === "stolen" || (end.kind === "short" && losses === 1 && this.#traits.isStealable);
+    if (isTheirs || (end.kind === "lost" && this.#traits.isBounded)) session.forget();
     else await session.close(signal);
     if (losses < LOSSES_MAX) {
       if (losses > 1) await sleep(station.clock, LOSS_WAIT_MS * losses, signal);

@@ -221,6 +221,31 @@ Deno.test("transfer() never lands bytes of another file when a ground station ta
   }
 });
 
+Deno.test("transfer() lands nothing of a file that another ground station opened before our first byte came", async () => {
+  for (const otherBytes of [700_000, 90_000]) {
+    const whole = content(120_000);
+    const { bed, at } = bedWith({ "a.ulg": whole, "b.ulg": content(otherBytes, 2) });
+    await bed.ready();
+    const thief = bed.core.station();
+    bed.core.vehicle.faults.add({
+      on: "ack:OpenFileRO",
+      times: 1,
+      act: { then: () => thief.run({ does: "steal", path: at("b.ulg"), atMs: bed.clock.nowMs() }) },
+    });
+    const landing = new MemoryLanding();
+    landing.onPush = (offset, bytes) =>
+      assert.ok(bytes.every((byte, index) => byte === whole[offset + index]), `foreign bytes landed at ${offset}`);
+    const { bytes, result } = await bed.fetch(at("a.ulg"), { landing });
+    assertSame(bytes, whole, "the log");
+    assert.ok(result.stolenBytes > 0 || otherBytes < whole.length, "the theft came in between");
+    const { stats } = bed.core.vehicle;
+    assert.ok(bed.logs.some((line) => /Reading stopped at byte 0: (stolen|short)/.test(line)), bed.logs.join("\n"));
+    const ended = stats.of("TerminateSession").filter(({ from }) => from.systemId === 245);
+    const free = stats.of("TerminateSession").find(({ from }) => from.systemId === 255);
+    assert.ok(free === undefined || ended.every(({ atMs }) => atMs > free.atMs), "the other's session is left alone");
+  }
+});
+
 Deno.test("transfer() waits for another ground station's session and leaves it alone", async () => {
   const whole = content(50_000);
   const { bed, at } = bedWith({ "a.ulg": whole, "b.ulg": content(1000) });

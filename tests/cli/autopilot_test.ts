@@ -5,13 +5,16 @@
  */
 import assert from "node:assert/strict";
 import {
+  allBytes,
   type Autopilot,
   type AutopilotOptions,
+  dataflash,
   type FaultKind,
   Files,
   PERSONALITIES,
   sampleCard,
   startAutopilot,
+  ulog,
 } from "../support/autopilot/mod.ts";
 import { testNeeding } from "../support/needs.ts";
 import { filesync, inTempDir, Running } from "./support.ts";
@@ -160,6 +163,55 @@ Deno.test("sync takes the vehicle that is named, and asks nothing of an armed on
     await assertDelivered(dir, card);
     const [armed] = both.vehicles;
     assert.deepEqual(armed!.stats.requests, []);
+  });
+});
+
+Deno.test("a log that was cut off on the autopilot is delivered as it is, and said so in events, why and status", async () => {
+  const whole = allBytes(ulog(30_000));
+  const cut = whole.slice(0, 20_001);
+  const files = new Files({
+    [`${ROOT}/a/whole.ulg`]: whole,
+    [`${ROOT}/a/cut.ulg`]: cut,
+    [`${ROOT}/a/damaged.BIN`]: allBytes(dataflash(20_000)).fill(0, 5000, 6000),
+    [`${ROOT}/a/notes.txt`]: "no log at all",
+  });
+  await using vehicle = await startAutopilot({
+    transport: { kind: "udp-listen", port: 0 },
+    traffic: QUIET,
+    files,
+  });
+  const wanted = new Map([
+    ["a/whole.ulg", undefined],
+    ["a/cut.ulg", /^No whole ULog log on the autopilot: it ends in the middle of a message; delivered as it is$/],
+    [
+      "a/damaged.BIN",
+      /^No whole DataFlash log on the autopilot: byte [5]\d{3} begins no DataFlash message; .* as it is$/,
+    ],
+    ["a/notes.txt", undefined],
+  ]);
+  await inTempDir(async (dir) => {
+    await writeConfig(dir, { url: vehicle.url, settle_after_disarm: 0 });
+    const { code, stdout, stderr } = await filesync(dir, ["sync", "--once", "--json"]);
+    assert.equal(code, 0, stderr);
+    const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
+    for (const [path, note] of wanted) {
+      for (const name of ["downloaded", "delivered"]) {
+        const event = events.find((one) => one.event === name && one.path === path);
+        assert.ok(event !== undefined, `${name} ${path}`);
+        if (note === undefined) assert.equal(event.note, undefined);
+        else assert.match(event.note, note);
+      }
+      assert.deepEqual(await Deno.readFile(`${dir}/out/${path}`), files.bytes(`${ROOT}/${path}`), path);
+      const why = (await filesync(dir, ["why", path])).stdout;
+      assert.equal(/^ +its source says: No whole .* delivered as it is$/m.test(why), note !== undefined, why);
+    }
+    const status = JSON.parse((await filesync(dir, ["status", "--json"])).stdout);
+    assert.deepEqual([status.word, status.notedTotal], ["ok", 2]);
+    assert.deepEqual(
+      status.noted.map(({ path }: { path: string }) => path).sort(),
+      ["a/cut.ulg", "a/damaged.BIN"],
+    );
+    assert.match((await filesync(dir, ["status"])).stdout, /^As the source has it: 2 files\n  logs: a\//m);
   });
 });
 
