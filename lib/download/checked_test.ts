@@ -1,6 +1,7 @@
 /** What a driver does to the spool file and says of it is checked, not believed. */
 import assert from "node:assert/strict";
 import { type DownloadParams, DriverError } from "../driver/mod.ts";
+import { fileHistories, notedCount, notedFiles } from "../state/mod.ts";
 import { Bed } from "../../tests/support/engine_bed.ts";
 import { sha256, someBytes } from "../../tests/support/fake_device.ts";
 
@@ -69,4 +70,30 @@ Deno.test("Downloader.run() compares the MD5 that a source offers", async () => 
     String(bed.file("bad")["reason"]),
     /^md5 of "bad" is 9a0364b9e99bb480dd25e1f0284c8555: its source says 0000/,
   );
+});
+
+Deno.test("Downloader.run() keeps what a driver says of the file itself, until it is fetched without", async () => {
+  await using bed = new Bed();
+  bed.source.put("cut", "content");
+  bed.source.put("whole", "content");
+  await bed.list();
+  const note = "Log ends in the middle of a message";
+  bed.source.script = ({ method, path, params }) => {
+    if (method !== "download" || path !== "cut") return;
+    const { spoolFile, expect } = params as DownloadParams;
+    Deno.writeTextFileSync(spoolFile, "content");
+    return { sizeBytes: 7, fingerprint: expect, note };
+  };
+  bed.start();
+  await bed.until(() => bed.told("delivered").length === 2);
+  await bed.quiet();
+  await bed.stop();
+  assert.deepEqual([bed.file("cut")["note"], bed.file("whole")["note"]], [note, null]);
+  for (const name of ["downloaded", "delivered"]) {
+    const told = bed.events.filter(({ event }) => event === name) as { path: string; note?: string }[];
+    assert.deepEqual(told.map(({ path, note }) => [path, note]).sort(), [["cut", note], ["whole", undefined]]);
+  }
+  assert.deepEqual(notedFiles(bed.store).map(({ path, note }) => [path, note]), [["cut", note]]);
+  assert.equal(notedCount(bed.store), 1);
+  assert.equal(fileHistories(bed.store, [bed.job.id], "cut")[0]?.generations[0]?.note, note);
 });

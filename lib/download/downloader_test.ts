@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type DownloadParams, DriverError, type ErrorCode } from "../driver/mod.ts";
-import { fileHistories, notedCount, notedFiles, StateError } from "../state/mod.ts";
+import { DriverError, type ErrorCode } from "../driver/mod.ts";
+import { StateError } from "../state/mod.ts";
 import { Bed } from "../../tests/support/engine_bed.ts";
 import { death, type OpenAccess, sha256, someBytes } from "../../tests/support/fake_device.ts";
 
@@ -484,30 +484,4 @@ Deno.test("Downloader.run() moves many small files in the place of a large one, 
     assert.equal(bed.source.activeMost, most);
     assert.equal(bed.store.get<{ n: number }>("SELECT count(*) AS n FROM file WHERE state = 'spooled'")!.n, 40);
   }
-});
-
-Deno.test("Downloader.run() keeps what a driver says of the file itself, until it is fetched without", async () => {
-  await using bed = new Bed();
-  bed.source.put("cut", "content");
-  bed.source.put("whole", "content");
-  await bed.list();
-  const note = "Log ends in the middle of a message";
-  bed.source.script = ({ method, path, params }) => {
-    if (method !== "download" || path !== "cut") return;
-    const { spoolFile, expect } = params as DownloadParams;
-    Deno.writeTextFileSync(spoolFile, "content");
-    return { sizeBytes: 7, fingerprint: expect, note };
-  };
-  bed.start();
-  await bed.until(() => bed.told("delivered").length === 2);
-  await bed.quiet();
-  await bed.stop();
-  assert.deepEqual([bed.file("cut")["note"], bed.file("whole")["note"]], [note, null]);
-  for (const name of ["downloaded", "delivered"]) {
-    const told = bed.events.filter(({ event }) => event === name) as { path: string; note?: string }[];
-    assert.deepEqual(told.map(({ path, note }) => [path, note]).sort(), [["cut", note], ["whole", undefined]]);
-  }
-  assert.deepEqual(notedFiles(bed.store).map(({ path, note }) => [path, note]), [["cut", note]]);
-  assert.equal(notedCount(bed.store), 1);
-  assert.equal(fileHistories(bed.store, [bed.job.id], "cut")[0]?.generations[0]?.note, note);
 });

@@ -8,14 +8,13 @@
 import { SEQ_JUMP } from "./channel.ts";
 import { addSeq, DATA_BYTES_MAX, type FtpReply, NAK, nakCode, nakWords, OPCODE, seqDistance } from "./ftp_codec.ts";
 import { AHEAD_BYTES_MAX, Assembly, type Chunk } from "./assembly.ts";
-import type { Asked, Burst, Proof, ReadCounters, ReadEnd, ReaderOptions } from "./reading.ts";
+import { judgeProof, type Proof, proofBy } from "./proof.ts";
+import type { Asked, Burst, ReadCounters, ReadEnd, ReaderOptions } from "./reading.ts";
 
 /** Bursts wait while so much is held behind a hole, bytes. */
 const AHEAD_BYTES_HIGH = 512 * 1024;
 /** A comparison is asked for after so many bytes: what a theft may cost. */
 const ANCHOR_BYTES = 16 * 1024;
-/** So much of the end is read to see whether the open file ends where ours does: half a packet, so that more would show. */
-const TAIL_BYTES = 120;
 /** Packets that must come after a gap before it counts as a loss, on links that may change the order. */
 const REORDER_PACKETS = 3;
 /** The time between packets is known after so many. */
@@ -214,7 +213,10 @@ export class Reader {
     this.#options.channel.rtt.sample(this.#nowMs - asked.sentMs);
     this.#overtake(asked);
     if (asked.proof !== undefined) {
-      this.#compare(reply, asked.at, asked.proof);
+      this.#isAnchoring = false;
+      const end = judgeProof(asked.proof, reply, this.#options.sizeBytes);
+      if (end === undefined) this.#assembly.prove(asked.proof.mark);
+      else this.#conclude(end);
       return false;
     }
     this.#window = Math.min(this.#options.traits.windowMax, this.#window + 1 / this.#window);
@@ -229,23 +231,6 @@ export class Reader {
       other.passed++;
       if (this.#options.isOrdered || other.passed >= REORDER_PACKETS) this.#giveUpRead(other);
     }
-  }
-
-  #compare(reply: FtpReply, at: number, { bytes, mark }: Proof): void {
-    this.#isAnchoring = false;
-    if (bytes === undefined) {
-      const tailBytes = this.#options.sizeBytes - at;
-      if (reply.offset !== at || reply.data.length > tailBytes) {
-        return this.#conclude({ kind: "stolen", reason: "A file that ends elsewhere is open" });
-      }
-      if (reply.data.length < tailBytes) return this.#conclude({ kind: "short" });
-      return this.#assembly.prove(mark);
-    }
-    const length = Math.min(bytes.length, reply.data.length);
-    const isSame = reply.offset === at && length > 0 &&
-      bytes.subarray(0, length).every((byte, index) => byte === reply.data[index]);
-    if (!isSame) return this.#conclude({ kind: "stolen", reason: `Bytes from ${at} are not those of before` });
-    this.#assembly.prove(mark);
   }
 
   #onNak(reply: FtpReply): void {
@@ -312,7 +297,7 @@ export class Reader {
           this.#askForHoles();
           this.#askForBurst();
         }
-        this.#askForComparison(isWhole);
+        this.#askForProof(isWhole);
       }
     } catch {
       // The gate shut or the link broke meanwhile: whoever owns the reader hears of it and stops it.
@@ -412,22 +397,16 @@ export class Reader {
     this.#front = this.#options.sizeBytes;
   }
 
-  /**
-   * Asks once more for a piece that is known, so that all that came before the question is proven to be of this file.
-   * While none is known the end of the file is asked for: another file hardly ends where this one does.
-   */
-  #askForComparison(isWhole: boolean): void {
+  /** Asks for what proves that all that came before the question is of this file. */
+  #askForProof(isWhole: boolean): void {
     const { anchor, isUnproven, mark } = this.#assembly;
     if (this.#isAnchoring || !isUnproven) return;
     if (anchor !== undefined && !isWhole && this.#bytesSinceAnchor < ANCHOR_BYTES) return;
     if (this.#burst !== undefined && !this.#options.traits.isInterruptible) return;
     this.#isAnchoring = true;
     this.#bytesSinceAnchor = 0;
-    if (anchor === undefined) {
-      this.#askRead(Math.max(0, this.#options.sizeBytes - TAIL_BYTES), DATA_BYTES_MAX, { mark });
-    } else {
-      this.#askRead(anchor.at, Math.min(anchor.bytes.length, DATA_BYTES_MAX), { bytes: anchor.bytes, mark });
-    }
+    const proof = proofBy(anchor, this.#options.sizeBytes, mark);
+    this.#askRead(proof.at, proof.size, proof);
   }
 
   // Time.

@@ -1,6 +1,7 @@
 /** What a reader of one open file is told, and how it ends. */
 import type { Chunk } from "./assembly.ts";
 import type { FtpChannel } from "./channel.ts";
+import type { Proof } from "./proof.ts";
 import type { ServerTraits } from "./traits.ts";
 
 /** How a reading ended. */
@@ -60,14 +61,6 @@ export interface ReadCounters {
   /** Reads and bursts that had to be asked again or for a hole. */
   repairs: number;
   lostBursts: number;
-}
-
-/** A read whose answer tells whether the file that is open is ours; its bytes are not kept. */
-export interface Proof {
-  /** What was received when it was sent. */
-  mark: number;
-  /** What has to be there; absent: the end of the file. */
-  bytes?: Uint8Array;
 }
 
 /** A read that is under way. */

@@ -211,7 +211,7 @@ Deno.test("a log that was cut off on the autopilot is delivered as it is, and sa
       status.noted.map(({ path }: { path: string }) => path).sort(),
       ["a/cut.ulg", "a/damaged.BIN"],
     );
-    assert.match((await filesync(dir, ["status"])).stdout, /^As the source has it: 2 files\n  logs: a\//m);
+    assert.match((await filesync(dir, ["status"])).stdout, /^As the source has it: 2 files\n {2}logs: a\//m);
   });
 });
 
