@@ -1,9 +1,12 @@
 /**
- * `deno task demo`: the main job on real files. Makes sample logs, starts an FTP server as a process of its own, runs
- * the program twice (directory to FTP, FTP to directory) and compares every byte. Ends with 1 when anything differs.
+ * `deno task demo`: the main jobs on real files. Makes sample logs, starts an FTP server and a simulated autopilot as
+ * processes of their own, runs the program three times (directory to FTP, FTP to directory, autopilot to FTP) and compares
+ * every byte. Ends with 1 when anything differs.
  */
 import { createHash } from "node:crypto";
+import { DemoChild } from "./demo_child.ts";
 import { type Sample, writeSamples } from "./demo_samples.ts";
+import { type DemoVehicle, startVehicle } from "./demo_vehicle.ts";
 import { formatBytes } from "./output/format.ts";
 
 const USER = "pilot";
@@ -30,44 +33,26 @@ async function makePlaces(): Promise<Places> {
 
 /** Starts the server and waits until it says its port. */
 async function startServer(places: Places): Promise<{ port: number; stop: () => Promise<void> }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--allow-net=127.0.0.1",
-      `--allow-read=${places.base}`,
-      `--allow-write=${places.server}`,
-      here("./demo_server.ts"),
-      places.server,
-      USER,
-      `${places.base}/passwd`,
-    ],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  while (!text.includes("\n")) {
-    const { value, done } = await lines.read();
-    if (done) throw new Error("Cannot start the FTP server: it ended before it said its port");
-    text += value;
-  }
-  const { port } = JSON.parse(text) as { port: number };
-  return {
-    port,
-    async stop() {
-      await child.stdin.close();
-      await lines.cancel();
-      await child.status;
-    },
-  };
+  const child = new DemoChild("The FTP server", [
+    "run",
+    "--no-prompt",
+    "--allow-net=127.0.0.1",
+    `--allow-read=${places.base}`,
+    `--allow-write=${places.server}`,
+    here("./demo_server.ts"),
+    places.server,
+    USER,
+    `${places.base}/passwd`,
+  ]);
+  const { port } = await child.read<{ port: number }>();
+  return { port, stop: () => child.stop() };
 }
 
 async function writeConfig(places: Places, name: string, source: unknown, target: unknown): Promise<string> {
   const file = `${places.base}/${name}.json`;
   const config = {
     state: `./${name}.db`,
-    jobs: [{ name, source, target, finder: { settle: "0s" } }],
+    jobs: [{ name, source, target, finder: { settle: "0s", interval: "1s" } }],
   };
   await Deno.writeTextFile(file, `${JSON.stringify(config, null, 2)}\n`);
   return file;
@@ -87,6 +72,45 @@ async function sync(config: string): Promise<void> {
   console.log(words.replace(/^/gm, "   "));
   if (code !== 0) throw new Error(`"sync --once" ended with exit code ${code}`);
   console.log(`   Done in ${((performance.now() - started) / 1000).toFixed(1)} s, starts of all processes included`);
+}
+
+/** The program as a service runs it, while the vehicle flies: until all its logs are delivered. */
+async function syncInFlight(config: string, vehicle: DemoVehicle): Promise<void> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", here("./main.ts"), "sync", "--json", "--config", config],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  const words = child.stderr.pipeThrough(new TextDecoderStream());
+  const showing = (async () => {
+    for await (const part of words) console.log(part.trimEnd().replace(/^/gm, "   "));
+  })();
+  const hangs = setTimeout(() => child.kill("SIGKILL"), RUN_MS);
+  let isRunning = true;
+  child.status.then(() => isRunning = false);
+  const delivered = new Set<string>();
+  const flight = vehicle.fly(() => isRunning);
+  // Its failure is thrown below, when the program has ended.
+  flight.catch(() => child.kill("SIGTERM"));
+  let text = "";
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const lines = (text + part).split("\n");
+    text = lines.pop()!;
+    for (const line of lines) {
+      const event = JSON.parse(line);
+      if (event.event !== "delivered" || delivered.has(event.path)) continue;
+      delivered.add(event.path);
+      console.log(`   Delivered "${event.path}" (${formatBytes(event.sizeBytes)})`);
+      if (delivered.size === vehicle.logs.length) child.kill("SIGTERM");
+    }
+  }
+  await child.status;
+  await showing;
+  clearTimeout(hangs);
+  await flight;
+  if (delivered.size < vehicle.logs.length) throw new Error(`"sync" ended with ${delivered.size} logs delivered`);
 }
 
 async function sha256(path: string): Promise<string> {
@@ -122,6 +146,7 @@ async function run(places: Places): Promise<string[]> {
   console.log(`Sample logs in ${places.vehicle}`);
   for (const { path, sizeBytes } of samples) console.log(`   ${formatBytes(sizeBytes).padStart(9)}  ${path}`);
   const server = await startServer(places);
+  let logs: Sample[] = [];
   try {
     console.log(`FTP server on 127.0.0.1 port ${server.port}, a process of its own, serves ${places.server}`);
     const local = (dir: string) => ({ driver: "local", args: { dir } });
@@ -133,17 +158,31 @@ async function run(places: Places): Promise<string[]> {
     await sync(await writeConfig(places, "dir-to-ftp", local("./vehicle"), ftp));
     console.log("\n2. FTP to directory");
     await sync(await writeConfig(places, "ftp-to-dir", ftp, local("./archive")));
+    const vehicle = await startVehicle();
+    try {
+      logs = vehicle.logs;
+      console.log(
+        `\n3. Pixracer to FTP: ${logs.length} logs by MAVLink, simulated on ${vehicle.url}, 1 % of packets lost`,
+      );
+      const mavftp = { driver: "mavftp", args: { url: vehicle.url, settle_after_disarm: "1s" } };
+      const pixracer = { ...ftp, args: { ...ftp.args, dir: "pixracer" } };
+      await syncInFlight(await writeConfig(places, "pixracer-to-ftp", mavftp, pixracer), vehicle);
+    } finally {
+      await vehicle.stop();
+    }
   } finally {
     await server.stop();
   }
-  console.log("\n3. Every byte compared by SHA-256");
-  const wrong = (await Promise.all([places.server, places.archive].map((dir) => differences(dir, samples)))).flat();
-  for (const { path, sizeBytes, sha256: hash } of samples) {
+  console.log("\n4. Every byte compared by SHA-256");
+  const onServer = [...samples, ...logs.map((log) => ({ ...log, path: `pixracer/${log.path}` }))];
+  const wrong = [...await differences(places.server, onServer), ...await differences(places.archive, samples)];
+  for (const { path, sizeBytes, sha256: hash } of onServer) {
     if (wrong.some((line) => line.startsWith(`"${path}"`))) continue;
     console.log(`   same  ${hash.slice(0, 12)}  ${formatBytes(sizeBytes).padStart(9)}  ${path}`);
   }
   if (wrong.length === 0) {
     console.log(`   ${samples.length} of ${samples.length} files are the same in all three places`);
+    console.log(`   ${logs.length} of ${logs.length} logs on the server are the autopilot's`);
   }
   return wrong;
 }

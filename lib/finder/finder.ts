@@ -65,7 +65,7 @@ async function meet(source: DeviceAccess, turn: Turn, signal: AbortSignal): Prom
   if (met.has(source) || source.deviceId !== source.name) return;
   await turn.client.stat("", { signal }).catch((error) => {
     // What else is wrong with the root, the listing says itself.
-    if (asDriverError(error).code === "unavailable") throw error;
+    if (["unavailable", "held"].includes(asDriverError(error).code)) throw error;
   });
   met.add(source);
 }

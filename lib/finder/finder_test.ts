@@ -188,3 +188,20 @@ Deno.test("listSource() keeps the files of two cards apart", async () => {
   assert.notEqual(first.sourceId, second.sourceId);
   assert.deepEqual([first.found, second.found, bed.told("gone")], [1, 1, []]);
 });
+
+for (const code of ["held", "unavailable"] as const) {
+  Deno.test(`listSource() meets a device that was "${code}" at first, and never takes its name for a swap`, async () => {
+    await using bed = new Bed();
+    bed.source.put("a", "a");
+    let isThere = false;
+    bed.source.script = () => {
+      if (!isThere) throw new DriverError(code, "Vehicle is armed");
+      bed.source.deviceId = "autopilot-7";
+    };
+    await assert.rejects(bed.list(), { code });
+    assert.equal(bed.source.count("list"), 0, "nothing is asked of it in its name");
+    isThere = true;
+    assert.equal((await bed.list()).found, 1);
+    assert.deepEqual(bed.store.all("SELECT device_id FROM source").map((row) => row["device_id"]), ["autopilot-7"]);
+  });
+}

@@ -15,6 +15,9 @@ Deno.test("demo moves every file to FTP and back, compares them, and leaves noth
     const words = decoder.decode(stdout);
     assert.equal(code, 0, words + decoder.decode(stderr));
     assert.match(words, /5 of 5 files are the same in all three places/);
+    assert.match(words, /Armed: hears \d+ heartbeats of ours and no request\n/);
+    assert.match(words, /then armed in the middle of a log: no request any more\n/);
+    assert.match(words, /3 of 3 logs on the server are the autopilot's/);
     assert.deepEqual([...Deno.readDirSync(temp)], []);
   } finally {
     await Deno.remove(temp, { recursive: true });

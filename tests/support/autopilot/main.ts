@@ -2,6 +2,7 @@
  * Starts a simulated autopilot by hand: `deno run -A tests/support/autopilot/main.ts --help`. It runs until Ctrl+C, or
  * until its stdin ends when a program has started it, and takes commands by the line: `help` names them.
  */
+import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 import { type Autopilot, type AutopilotOptions, Files, PERSONALITIES, sampleCard, startAutopilot } from "./mod.ts";
 import type { PersonalityName, TransportOptions } from "./mod.ts";
@@ -22,9 +23,9 @@ A simulated autopilot with MAVLink FTP and sample logs.
   --loss P               share of packets lost each way      --jitter MS
   --radio                a telemetry radio on the link (2000 B/s, 200 ms, RADIO_STATUS)
   --system-id N          (default 1)      --uid HEX       --signing-key HEX (64 digits)
-  --armed                armed from the start; --arm-after BYTES arms when so much was sent
+  --armed                armed from the start; --arm-after BYTES arms when so much was sent, and says so at once
   --seed N               repeats a run (default 1)
-  --json                 first line of output is {"url", "port", "path"}; ends with stdin
+  --json                 first line of output is {"url", "port", "path", "files"}; ends with stdin
 
 Commands: arm, disarm, reboot, unplug, replug, stats, help, quit
 `;
@@ -104,7 +105,10 @@ export function optionsOf(values: Values): AutopilotOptions {
       ...(values.radio ? { radio: { bufferBytes: 4096 } } : {}),
     },
     ...(values.uid === undefined ? {} : { uid: BigInt(`0x${values.uid}`) }),
-    ...(values["arm-after"] === undefined ? {} : { armAtDataBytes: number("arm-after", values["arm-after"]) }),
+    ...(values["arm-after"] === undefined ? {} : {
+      armAtDataBytes: number("arm-after", values["arm-after"]),
+      heartbeatOnArm: true,
+    }),
     ...(key === undefined ? {} : { signing: { key: Uint8Array.fromHex(key) } }),
   };
 }
@@ -123,10 +127,9 @@ async function obey(autopilot: Autopilot, command: string): Promise<boolean> {
       await autopilot[command]();
       return true;
     case "stats": {
-      const { requestCounts, dataBytes, lostForRoom, heartbeats } = autopilot.stats;
-      console.log(
-        JSON.stringify({ requestCounts, dataBytes, lostForRoom, heartbeats, link: autopilot.core.down.counts }),
-      );
+      const { requestCounts, dataBytes, lostForRoom, heartbeats, armedHeartbeats } = autopilot.stats;
+      const link = autopilot.core.down.counts;
+      console.log(JSON.stringify({ requestCounts, dataBytes, lostForRoom, heartbeats, armedHeartbeats, link }));
       return true;
     }
     case "quit":
@@ -137,6 +140,14 @@ async function obey(autopilot: Autopilot, command: string): Promise<boolean> {
       console.log("arm, disarm, reboot, unplug, replug, stats, quit");
       return true;
   }
+}
+
+/** What is on the card, so that whoever fetched it can compare. */
+function filesOf({ files }: Autopilot): { path: string; sizeBytes: number; sha256: string }[] {
+  return files.paths().map((path) => {
+    const bytes = files.bytes(path);
+    return { path, sizeBytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+  });
 }
 
 async function main(args: string[]): Promise<number> {
@@ -154,7 +165,7 @@ async function main(args: string[]): Promise<number> {
     return 2;
   }
   const { url, port, path } = autopilot;
-  if (values.json) console.log(JSON.stringify({ url, port, path }));
+  if (values.json) console.log(JSON.stringify({ url, port, path, files: filesOf(autopilot) }));
   else {
     console.log(`${values.personality} as system ${values["system-id"]}; the driver mavftp reaches it by ${url}`);
     for (const file of autopilot.files.paths()) {
