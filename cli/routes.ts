@@ -148,6 +148,15 @@ const completions = buildCommand<Record<never, never>, [shell: Shell], Context>(
   ),
 });
 
+const man = buildCommand<Record<never, never>, [], Context>({
+  loader: lazy(() => import("./commands/man.ts")),
+  parameters: {},
+  docs: docs("Print the manual page", "Prints the manual page, made from the same words as --help.", [
+    ["man | man -l -", "read it"],
+    ["man > /usr/local/share/man/man1/filesync.1", 'for "man filesync", as install.sh does'],
+  ]),
+});
+
 const version = buildCommand<VersionFlags, [], Context>({
   loader: lazy(() => import("./commands/version.ts")),
   parameters: { flags: { json } },
@@ -222,6 +231,7 @@ export const routes = buildRouteMap<string, Context>({
     service,
     serve,
     completions,
+    man,
     version,
   },
   docs: {

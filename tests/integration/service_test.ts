@@ -2,10 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { testNeeding } from "../support/needs.ts";
-import { makeProgram } from "../support/one_file.ts";
+import { programOf, sharedRelease } from "../support/release.ts";
 import { canBoot, type SystemdBed, withSystemd } from "../support/systemd_bed.ts";
-
-const here = `${Deno.build.arch}-unknown-linux-gnu` as "x86_64-unknown-linux-gnu" | "aarch64-unknown-linux-gnu";
 
 const CONFIG = JSON.stringify({
   jobs: [{
@@ -36,8 +34,7 @@ testNeeding(
   "service: installed, it moves files locked in, is started again when killed, and is taken out",
   async () => {
     await withSystemd(async (bed) => {
-      const { path } = await makeProgram(here, join(bed.share, "dist"));
-      Deno.renameSync(path, join(bed.share, "filesync"));
+      Deno.copyFileSync(programOf(await sharedRelease(), Deno.build.arch), join(bed.share, "filesync"));
       Deno.writeTextFileSync(join(bed.share, "config.json"), CONFIG);
       await must(
         bed,

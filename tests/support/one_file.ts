@@ -1,8 +1,5 @@
-/** The program as one file, made once for a test file, and run like a user's who has nothing else. */
+/** The program as one file, run like a user's who has nothing else. */
 import { join } from "node:path";
-import { compile, type Made } from "../../cli/build/compile.ts";
-import { SOURCE_ROOT } from "../../lib/host/builtin.ts";
-import type { Target } from "../../cli/build/package/runtime.ts";
 
 /** Nobody, who owns nothing. */
 const NOBODY = 65534;
@@ -12,12 +9,6 @@ export interface Ended {
   code: number;
   stdout: string;
   stderr: string;
-}
-
-/** Makes the program with Deno from npm into `out`. */
-export function makeProgram(target: Target, out: string): Promise<Made> {
-  // What was fetched for `deno task compile` serves the tests, too.
-  return compile({ target, runtime: "npm", out, cache: join(SOURCE_ROOT.pathname, "dist/.runtime"), say: () => {} });
 }
 
 /**

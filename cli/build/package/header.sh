@@ -8,31 +8,9 @@ say() {
   exit 126
 }
 
-# What the runtime needs. Without these checks it ends with a segmentation fault or a word of the loader.
-machine=$(uname -m)
-case $machine:$(getconf LONG_BIT 2>/dev/null || echo 64) in
-  aarch64:32) say 'This system is 32-bit on a 64-bit kernel. A 64-bit system is needed: install the 64-bit Raspberry Pi OS' ;;
-  @ARCH@:64) ;;
-  armv*:* | i?86:*) say "This machine or its system is 32-bit ($machine). A 64-bit system is needed" ;;
-  *) say "This file is for @ARCH@, and this machine is $machine: take the file for $machine" ;;
-esac
-libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc=
-case $libc in
-  'glibc '*.*)
-    major=${libc#glibc }
-    minor=${major#*.}
-    major=${major%%.*}
-    minor=${minor%%[!0-9]*}
-    if [ "$major" -lt 2 ] || { [ "$major" -eq 2 ] && [ "$minor" -lt 27 ]; }; then
-      say "This system has $libc, and 2.27 or newer is needed: Debian 10, Ubuntu 18.04, or later"
-    fi
-    ;;
-  *) say 'This system has no glibc (Alpine and OpenWrt have musl), and glibc 2.27 or newer is needed' ;;
-esac
-pages=$(getconf PAGESIZE 2>/dev/null || echo 4096)
-if [ "$machine" = aarch64 ] && [ "$pages" -ne 4096 ]; then
-  say "This kernel has memory pages of $pages bytes, and 4096 are needed. On a Raspberry Pi 5 put \"kernel=kernel8.img\" into /boot/firmware/config.txt and restart"
-fi
+@CHECK_SYSTEM@
+wrong=$(wrong_with_system @ARCH@)
+[ -z "$wrong" ] || say "$wrong"
 
 case $0 in
   */*) self=$0 ;;

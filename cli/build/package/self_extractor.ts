@@ -7,6 +7,7 @@ import { gzipSync } from "node:zlib";
 import { pack } from "tar-stream";
 import { BUNDLE_FLAGS, V8_FLAGS } from "../../../lib/host/launch.ts";
 import header from "./header.sh" with { type: "text" };
+import { script } from "./script.ts";
 
 /** What a self-extracting program holds. */
 export interface Content {
@@ -34,14 +35,12 @@ export async function selfExtractor({ arch, version, runtime, bundle }: Content)
     ]),
     { level: 9 },
   );
-  const values: Record<string, string> = {
+  const head = new TextEncoder().encode(script(header, {
     VERSION: version,
     ARCH: arch,
     HASH: createHash("sha256").update(payload).digest("hex").slice(0, 16),
-    FIRST_LINE: String(header.split("\n").length),
     FLAGS: FLAGS.join(" "),
-  };
-  const head = new TextEncoder().encode(header.replace(/@([A-Z_]+)@/g, (whole, name: string) => values[name] ?? whole));
+  }));
   const file = new Uint8Array(head.length + payload.length);
   file.set(head);
   file.set(payload, head.length);
