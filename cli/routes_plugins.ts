@@ -4,6 +4,7 @@ import type { Flags as TestFlags } from "./commands/plugins_conformance.ts";
 import type { Flags as InfoFlags } from "./commands/plugins_info.ts";
 import type { Flags as ListFlags } from "./commands/plugins_list.ts";
 import type { Flags as NewFlags } from "./commands/plugins_new.ts";
+import type { Flags as SchemaFlags } from "./commands/plugins_schema.ts";
 import type { Context } from "./context.ts";
 import { pluginNames } from "./commands/names.ts";
 import { config, docs, json, lazy, text, value } from "./route_parts.ts";
@@ -95,8 +96,19 @@ that holds something is left alone.`,
   ),
 });
 
+const schema = buildCommand<SchemaFlags, [], Context>({
+  loader: lazy(() => import("./commands/plugins_schema.ts")),
+  parameters: { flags: {} },
+  docs: docs(
+    "Print the protocol's JSON Schema",
+    `Prints the JSON Schema of every message between FileSync and a driver, for validators and code generators: the file
+plugins/protocol.schema.json of this version.`,
+    [["plugins schema > protocol.schema.json", "keep it beside a driver"]],
+  ),
+});
+
 /** `filesync plugins`. */
 export const plugins = buildRouteMap<string, Context>({
-  routes: { list, info, test, new: create },
+  routes: { list, info, test, new: create, schema },
   docs: { brief: "Drivers and plugins" },
 });

@@ -12,16 +12,12 @@ import {
 } from "../lib/host/check_answers.ts";
 import { wordsFor } from "../lib/host/words.ts";
 import { fromRpcError, parseMessage, type RpcMessage } from "../lib/protocol/messages.ts";
+import { type ExampleMessage, exchangesOf } from "./support/contract_examples.ts";
 import { testNeeding } from "./support/needs.ts";
 import { readProjectFile } from "./support/project_files.ts";
 
 const TEXT = readProjectFile("plugins/README.md");
 const WORDS = wordsFor({}, {});
-
-interface Sent {
-  method: string;
-  params: Record<string, unknown>;
-}
 
 /** What the host makes of the answer to each method; fails when it would refuse it. */
 const TAKEN: Record<string, (result: unknown, params: Record<string, unknown>) => unknown> = {
@@ -37,51 +33,32 @@ const TAKEN: Record<string, (result: unknown, params: Record<string, unknown>) =
   shutdown: (result) => assert.deepEqual(result, {}),
 };
 
-/** The message of an example line; `"jsonrpc"` is left out of most. */
-function messageOf(line: string): RpcMessage {
-  // A hash is shortened to be read.
-  const value = JSON.parse(line.replaceAll(/"([0-9a-f]{6})…"/g, (_, start: string) => `"${start.padEnd(64, "0")}"`));
-  const message = parseMessage(JSON.stringify({ jsonrpc: "2.0", ...value }));
-  assert.ok(message !== undefined, `No message: ${line}`);
-  return message;
-}
-
-function checkNews({ method, params }: RpcMessage, sent: Map<unknown, Sent>): void {
+function checkNews({ message: { method, params }, params: asked, line }: ExampleMessage): void {
   // News of the device belongs to no call.
   if (method === "$/state") return assert.equal(typeof (params as { reason: unknown }).reason, "string");
-  const news = params as { id: number; entries: unknown };
-  const call = sent.get(news.id);
-  assert.ok(call !== undefined, `${method} of a call that was not sent`);
+  assert.ok(asked !== undefined, `News of a call that was not sent: ${line}`);
   if (method === "$/progress") assert.ok(checkProgress(params as Record<string, unknown>) !== undefined);
   else {
     assert.equal(method, "$/entries");
-    const { directory, recursive } = call.params as { directory: string; recursive?: boolean };
-    const { entries, ignored } = checkEntries(news.entries, directory, recursive === true, WORDS);
+    const { directory, recursive } = asked as { directory: string; recursive?: boolean };
+    const batch = (params as { entries: unknown }).entries;
+    const { entries, ignored } = checkEntries(batch, directory, recursive === true, WORDS);
     assert.deepEqual([entries.length > 0, ignored], [true, 0]);
   }
 }
 
 Deno.test("plugins/README.md: each example exchange is one that the host would send and take", () => {
   const seen = new Set<string>();
-  let sent = new Map<unknown, Sent>();
-  for (const block of TEXT.matchAll(/^```\n((?:[→←].*\n)+)```$/gm)) {
-    const lines = block[1]!.trimEnd().split("\n");
-    // A block that begins with an answer goes on with the exchange before it.
-    if (lines[0]!.startsWith("→")) sent = new Map();
-    for (const line of lines) {
-      const message = messageOf(line.slice(2));
-      if (line.startsWith("→")) {
-        const { id, method, params } = message as RpcMessage & Sent;
-        assert.ok(TAKEN[method] !== undefined, `There is no method "${method}"`);
-        sent.set(id, { method, params });
-        seen.add(method);
-      } else if (message.method !== undefined) checkNews(message, sent);
-      else if (message.error !== undefined) assert.notEqual(fromRpcError(message.error).code, "failed", line);
-      else {
-        const call = sent.get(message.id);
-        assert.ok(call !== undefined, `An answer to nothing: ${line}`);
-        TAKEN[call.method]!(message.result, call.params);
-      }
+  for (const example of exchangesOf(TEXT).flat()) {
+    const { by, line, message, answers, params } = example;
+    if (by === "host") {
+      assert.ok(message.method !== undefined && TAKEN[message.method] !== undefined, `No method: ${line}`);
+      seen.add(message.method);
+    } else if (message.method !== undefined) checkNews(example);
+    else if (message.error !== undefined) assert.notEqual(fromRpcError(message.error).code, "failed", line);
+    else {
+      assert.ok(answers !== undefined && params !== undefined, `An answer to nothing: ${line}`);
+      TAKEN[answers]!(message.result, params);
     }
   }
   assert.deepEqual([...seen].sort(), Object.keys(TAKEN).sort(), "Every method has an example");

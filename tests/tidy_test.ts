@@ -8,6 +8,7 @@ const LINES_MAX = 500;
 /** Files that may be longer, each with the reason. */
 const LONG_FILES: Record<string, string> = {
   "deno.lock": "made by a machine",
+  "plugins/protocol.schema.json": "made by cli/build/protocol_schema.ts",
   "plugins/README.md": "the protocol's normative text is one document",
 };
 

@@ -18,6 +18,7 @@ import {
 } from "../driver/mod.ts";
 import { discoverPlugins, HostedDevice, type Plugin } from "../host/mod.ts";
 import type { Fixture, TestDevice } from "./fixture.ts";
+import { MessageJudge } from "./message_judge.ts";
 
 /** A time that every device can keep: a whole minute, in the past, the same in summer and winter. */
 export const MODIFIED_MS = 1_699_999_980_000;
@@ -104,24 +105,33 @@ export class Bench {
 }
 
 /** Starts the driver on a new device, runs `work`, takes everything down again. */
-export async function withBench(fixture: Fixture, role: Role, work: (bench: Bench) => Promise<void>): Promise<void> {
+export async function withBench(
+  fixture: Fixture,
+  role: Role,
+  work: (bench: Bench) => Promise<void>,
+  judge?: MessageJudge,
+): Promise<void> {
   const device = await fixture.device(role);
   try {
     await withProcess(fixture, role, device.args, async (client, spoolDir) => {
       const can = await client.capabilities();
       await work(new Bench({ fixture, client, device, can, role, spoolDir }));
-    });
+    }, judge);
   } finally {
     await device.close();
   }
 }
 
-/** Starts the driver with `args`, whatever they lead to. What it said goes with what a failure says. */
+/**
+ * Starts the driver with `args`, whatever they lead to. What it said goes with what a failure says. Fails when one of
+ * its messages does not fit the protocol's schema.
+ */
 export async function withProcess(
   fixture: Fixture,
   role: Role,
   args: Record<string, unknown>,
   work: (client: DeviceClient, spoolDir: string) => Promise<void>,
+  judge: MessageJudge = new MessageJudge(),
 ): Promise<void> {
   const base = await Deno.makeTempDir({ prefix: "filesync-conformance-" });
   const words: string[] = [];
@@ -136,8 +146,10 @@ export async function withProcess(
       spoolDir: `${base}/spool`,
       stateDir: `${base}/state`,
       log: (level, message) => void words.push(`${level}: ${message}`),
+      onMessage: (message, by) => judge.hear(message, by),
     });
     await work(client, `${base}/spool`);
+    judge.assertFit();
   } catch (error) {
     if (error instanceof Error && words.length > 0) error.message += `\nDriver said:\n${words.slice(-20).join("\n")}`;
     throw error;

@@ -11,6 +11,8 @@ export interface Case {
   roles: readonly Role[];
   /** The capability that it is about; drivers without it are not asked. */
   needs?: (can: Capabilities, fixture: Fixture) => boolean;
+  /** It sends what the host never would, to see it refused. */
+  hostile?: boolean;
   run: (bench: Bench) => Promise<void>;
 }
 

@@ -40,7 +40,7 @@ export const DOWNLOAD_CASES: readonly Case[] = [
     needs: (can) => can.rateLimit === true,
     run: noticesRewriting,
   },
-  { name: "download() refuses paths that leave the root", roles: SOURCE, run: refusesEscapes },
+  { name: "download() refuses paths that leave the root", roles: SOURCE, hostile: true, run: refusesEscapes },
   {
     name: "download() keeps to the rate limit and tells growing progress",
     roles: SOURCE,

@@ -68,7 +68,7 @@ export const UPLOAD_CASES: readonly Case[] = [
     needs: (can) => can.repeatable === true,
     run: repeats,
   },
-  { name: "upload() refuses paths that leave the root", roles: TARGET, run: refusesEscapes },
+  { name: "upload() refuses paths that leave the root", roles: TARGET, hostile: true, run: refusesEscapes },
   { name: "upload() of a spool file with other bytes than its SHA-256 publishes nothing", roles: TARGET, run: proves },
   {
     name: "upload() keeps to the rate limit and tells growing progress",

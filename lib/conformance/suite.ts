@@ -12,6 +12,7 @@ import { faultsOf } from "./cases_fault.ts";
 import { LIST_CASES } from "./cases_list.ts";
 import { UPLOAD_CASES } from "./cases_upload.ts";
 import type { Fixture } from "./fixture.ts";
+import { MessageJudge } from "./message_judge.ts";
 
 /** Every case; a new one reaches every driver. */
 const CASES: readonly Case[] = [...LIST_CASES, ...DOWNLOAD_CASES, ...UPLOAD_CASES, ...DEVICE_CASES];
@@ -80,7 +81,7 @@ async function tryCase(item: Case, fixture: Fixture, role: Role): Promise<boolea
   await withBench(fixture, role, async (bench) => {
     concerned = item.needs === undefined || item.needs(bench.can, fixture);
     if (concerned) await item.run(bench);
-  });
+  }, new MessageJudge({ hostile: item.hostile === true }));
   return concerned;
 }
 

@@ -6,6 +6,7 @@ import { launchSpec } from "../host/launch.ts";
 import type { Plugin } from "../host/mod.ts";
 import { LineSplitter } from "../protocol/framing.ts";
 import { isObject, parseMessage, PROTOCOL_VERSION, type RpcMessage } from "../protocol/messages.ts";
+import { MessageJudge } from "./message_judge.ts";
 
 /** For any answer, milliseconds: that of `initialize`. */
 const ANSWER_MS = 15_000;
@@ -33,6 +34,7 @@ export class Wire {
   readonly #options: WireOptions;
   readonly #messages: RpcMessage[] = [];
   readonly #waiting = new Set<() => void>();
+  readonly #judge = new MessageJudge();
   readonly #reading: Promise<unknown>;
   #noise: string | undefined;
   #hasEnded = false;
@@ -48,6 +50,7 @@ export class Wire {
   /** Sends a request; returns its id. Fields that no plugin knows go with it. */
   async call(method: string, params: Record<string, unknown>): Promise<number> {
     const id = ++this.#id;
+    this.#judge.hear({ jsonrpc: "2.0", id, method, params }, "host");
     await this.send({ id, method, params: { ...params, "x-unknown": { of: "another version" } } });
     return id;
   }
@@ -105,8 +108,9 @@ export class Wire {
     assert.notEqual(outcome, "late", `The process did not end within ${EXIT_MS / 1000} s ${why}`);
   }
 
-  /** Fails when it wrote something else than messages to stdout. */
+  /** Fails when it wrote something else than messages to stdout, or one that does not fit the schema. */
   assertQuiet(): void {
+    this.#judge.assertFit();
     assert.equal(this.#noise, undefined, `stdout holds a line that is no message: ${this.#noise}`);
   }
 
@@ -126,6 +130,7 @@ export class Wire {
     for await (const chunk of this.child.stdout) {
       for (const line of lines.push(chunk)) {
         const message = parseMessage(line);
+        if (message !== undefined) this.#judge.hear(message, "plugin");
         if (message === undefined) this.#noise ??= line.slice(0, 200);
         // Entries and progress of a flood are not kept: only their first counts.
         else if (message.method === undefined || !this.#isKnown(message)) this.#messages.push(message);

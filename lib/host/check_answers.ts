@@ -16,7 +16,19 @@ import {
   type Progress,
   type Receipt,
 } from "../driver/mod.ts";
-import { fitsJson, isObject, RESUME_BYTES_MAX, WAIT_MS_MAX } from "../protocol/messages.ts";
+import {
+  CALLS_MAX,
+  DEVICE_ID_CHARS_MAX,
+  ETAG_CHARS_MAX,
+  FINDINGS_MAX,
+  fitsJson,
+  isObject,
+  NAME_CHARS_MAX,
+  NOTE_CHARS_MAX,
+  RESUME_BYTES_MAX,
+  TIME_MS_MAX,
+  WAIT_MS_MAX,
+} from "../protocol/messages.ts";
 import type { Words } from "./words.ts";
 
 /** An answer that breaks the contract; the message goes on "Plugin ...". */
@@ -24,14 +36,7 @@ export class AnswerError extends Error {
   override readonly name = "AnswerError";
 }
 
-const CALLS_MAX = 64;
-const DEVICE_ID_CHARS_MAX = 256;
-const ETAG_CHARS_MAX = 1024;
 const URL_CHARS_MAX = 4096;
-const NOTE_CHARS_MAX = 500;
-const FINDINGS_MAX = 200;
-/** Latest time that a Date can hold, milliseconds. */
-const TIME_MS_MAX = 8.64e15;
 /** Empty names, `.` and `..`: a path with one of them is not below the directory that was asked for. */
 const ESCAPING_PART = /(?:^|\/)\.{0,2}(?:\/|$)/;
 
@@ -166,8 +171,8 @@ export function checkInitializeResult(value: unknown, words: Words): InitializeR
   if (!isObject(value)) throw new AnswerError("answered without a result");
   const { name, version, deviceId } = value;
   const result: InitializeResult = {
-    name: typeof name === "string" ? words(name, 100) : "",
-    version: typeof version === "string" ? words(version, 100) : "",
+    name: typeof name === "string" ? words(name, NAME_CHARS_MAX) : "",
+    version: typeof version === "string" ? words(version, NAME_CHARS_MAX) : "",
     capabilities: toCapabilities(value["capabilities"]),
   };
   if (isDeviceId(deviceId)) result.deviceId = deviceId;

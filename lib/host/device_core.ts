@@ -45,6 +45,7 @@ export class DeviceCore {
       words: this.words,
       random: options.random,
       launch: options.launch,
+      ...(options.onMessage === undefined ? {} : { onMessage: options.onMessage }),
       onInitialized: ({ capabilities, deviceId }, role) => {
         this.#capabilities.set(role, capabilities);
         if (deviceId !== undefined) this.#deviceId = deviceId;

@@ -24,7 +24,7 @@ import {
   type Role,
   type UploadParams,
 } from "../driver/mod.ts";
-import { isObject } from "../protocol/messages.ts";
+import { isObject, type RpcMessage } from "../protocol/messages.ts";
 import {
   AnswerError,
   checkConfirmation,
@@ -70,6 +70,8 @@ export interface HostedDeviceOptions {
   /** For the jitter of the back-off, a number in [0, 1). */
   random?: () => number;
   launch?: LaunchSeams;
+  /** Hears every message between host and plugin. They hold the device's secrets. */
+  onMessage?: (message: RpcMessage, by: "host" | "plugin") => void;
 }
 
 /** Extra needs of one call. */

@@ -1,6 +1,11 @@
 /** One life of a plugin's process: from spawn and handshake to its end, which fails every call with the reason. */
 import { DriverError, type InitializeParams, type LimitShare } from "../driver/mod.ts";
-import { Connection, type DropReason, type NotificationHandler } from "../protocol/connection.ts";
+import {
+  Connection,
+  type ConnectionOptions,
+  type DropReason,
+  type NotificationHandler,
+} from "../protocol/connection.ts";
 import { Child } from "./child.ts";
 import type { Clock } from "./clock.ts";
 import { waitMsOf } from "./check_answers.ts";
@@ -34,6 +39,8 @@ export interface PluginProcessOptions {
   stallMs: number;
   /** For the answer to `initialize`, milliseconds. */
   handshakeMs: number;
+  /** See {@linkcode Connection}. */
+  onMessage?: ConnectionOptions["onMessage"];
   /** Notifications that name no call, but `$/log`. */
   onNotification: (method: string, params: Record<string, unknown>) => void;
   /**
@@ -81,6 +88,7 @@ export class PluginProcess {
     }
     this.#connection = new Connection({
       write: (bytes) => this.#child.write(bytes),
+      ...(options.onMessage === undefined ? {} : { onMessage: options.onMessage }),
       onNotification: (method, params) => this.#handleNotification(method, params),
       onDropped: (reason, excerpt) => this.#reportDropped(reason, excerpt),
       onWriteError: () => this.#expectExit("stdin"),

@@ -11,6 +11,7 @@ import {
   type LogLevel,
   type Role,
 } from "../driver/mod.ts";
+import type { ConnectionOptions } from "../protocol/connection.ts";
 import { PROTOCOL_VERSION } from "../protocol/messages.ts";
 import { checkInitializeResult } from "./check_answers.ts";
 import type { Clock } from "./clock.ts";
@@ -46,6 +47,7 @@ export interface SupervisorOptions {
   words: Words;
   random: (() => number) | undefined;
   launch: LaunchSeams | undefined;
+  onMessage?: ConnectionOptions["onMessage"];
   onInitialized: (result: InitializeResult, role: Role) => void;
   onNotification: (method: string, params: Record<string, unknown>) => void;
   /** The process died, and not because it was closed. */

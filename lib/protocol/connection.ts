@@ -24,6 +24,8 @@ export interface ConnectionOptions {
   write: (bytes: Uint8Array) => Promise<void>;
   /** Notifications that name no pending call. */
   onNotification?: NotificationHandler;
+  /** Hears every message, whoever wrote it, before it is acted on. Requests carry secrets: it must keep them. */
+  onMessage?: (message: RpcMessage, by: "host" | "plugin") => void;
   /** A line was dropped; `excerpt` is its start. */
   onDropped?: (reason: DropReason, excerpt: string) => void;
   /** The other side no longer takes bytes. */
@@ -190,6 +192,7 @@ export class Connection {
   }
 
   #send(message: RpcMessage): Promise<void> {
+    this.#options.onMessage?.(message, "host");
     return this.#writer.send(message).catch((error) => this.#options.onWriteError?.(error));
   }
 
@@ -211,6 +214,7 @@ export class Connection {
       call?.reject(new BadAnswer());
       return undefined;
     }
+    this.#options.onMessage?.(message, "plugin");
     if (message.method !== undefined) {
       if (message.id === undefined) return this.#handleNotification(message.method, message.params, line);
       // Waiting for the write keeps a plugin that asks and never reads from filling our memory.

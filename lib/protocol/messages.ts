@@ -16,6 +16,21 @@ export const PROGRESS_INTERVAL_MS = 200;
 /** Longest patience that `waitMs` can ask for, milliseconds. */
 export const WAIT_MS_MAX = 30 * 60 * 1000;
 
+/** Most calls that a device may have under way at once. */
+export const CALLS_MAX = 64;
+/** Longest name and version that a driver tells of itself, UTF-16 units. */
+export const NAME_CHARS_MAX = 100;
+/** Longest identity of a device, UTF-16 units; of bytes of UTF-8 it may have no more either. */
+export const DEVICE_ID_CHARS_MAX = 255;
+/** Longest `etag`, UTF-16 units. */
+export const ETAG_CHARS_MAX = 1024;
+/** Most findings of one `check`. */
+export const FINDINGS_MAX = 200;
+/** Longest `note` of a download, UTF-16 units. */
+export const NOTE_CHARS_MAX = 500;
+/** Latest time that a Date can hold, milliseconds. */
+export const TIME_MS_MAX = 8.64e15;
+
 export const METHOD_NOT_FOUND = -32601;
 export const INVALID_PARAMS = -32602;
 export const INVALID_REQUEST = -32600;

@@ -142,6 +142,16 @@ const FAULTS: Fault[] = [
     failing: ["initialize() accepts a device that is not there, without looking for it"],
   },
   {
+    name: "a capability of the wrong type, which the host would have forgiven",
+    edits: [['"repeatable": True', '"repeatable": "yes"']],
+    role: "source",
+    cases: /initialize\(\) accepts|stdin ends/,
+    failing: [
+      "initialize() accepts a device that is not there, without looking for it",
+      "the process ends when its stdin ends",
+    ],
+  },
+  {
     name: "a time that stat alone tells otherwise",
     edits: [[
       '    found = entry(params["path"], look(params["path"]))\n',
