@@ -88,7 +88,10 @@ export interface StatusReport {
   noted: NotedFile[];
   notedTotal: number;
   spool: { dir: string; usedBytes: number; quotaBytes: number };
-  /** Bytes that were moved more than once after interruptions, and those of them that went to targets. */
+  /**
+   * Bytes that had arrived and were moved again after interruptions, and those of them that went to targets. What the
+   * system held for a driver that was killed is known to nobody, and not among them.
+   */
   resentBytes: number;
   resentUploadBytes: number;
 }

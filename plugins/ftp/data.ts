@@ -2,9 +2,10 @@
 import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
 import { ReplyError, verbOf } from "./errors.ts";
 import { LineReader, type Reply, replyText } from "./parse_reply.ts";
-import { boundSendQueue } from "./send_queue.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import type { Session } from "./session.ts";
 import { type ByteStream, closeConn, ConnectionLost, messageOf, TlsRefused } from "./stream.ts";
+import { TcpSocket } from "./tcp_socket.ts";
 
 /** How long a data connection may stand still, milliseconds. */
 const IDLE_TIMEOUT_MS = 60_000;
@@ -12,23 +13,43 @@ const IDLE_CHECK_MS = 5_000;
 /** Bytes of a listing read at once. */
 const LINES_BYTES = 32 * 1024;
 
+/** What the bytes go through, and the connection below it. */
+interface Carrier {
+  stream: ByteStream;
+  conn: Deno.TcpConn;
+}
+
 /** An open transfer. Call {@linkcode Transfer.finish} or {@linkcode Transfer.abandon}, and nothing on the session before. */
 export class Transfer {
   readonly #session: Session;
   readonly #verb: string;
   readonly #stream: ByteStream | undefined;
+  /** What the kernel knows of an upload's data connection, and what its peer had acknowledged before the first byte. */
+  readonly #socket: TcpSocket | undefined;
+  readonly #ackedBefore: number = 0;
+  /** Of a download. */
+  readonly readAhead: ReadAhead | undefined;
+  #writtenBytes = 0;
+  #takenBytes = 0;
   /** A server that has nothing to send may answer 226 without 150. */
   readonly #early: Reply | undefined;
   readonly #watch: ReturnType<typeof setInterval>;
   #pendingSinceMs: number | undefined;
   #isLate = false;
 
-  private constructor(session: Session, verb: string, stream: ByteStream | undefined, early?: Reply) {
+  private constructor(session: Session, verb: string, carrier: Carrier | { early: Reply }) {
     this.#session = session;
     this.#verb = verb;
-    this.#stream = stream;
-    this.#early = early;
-    session.closeData = () => stream?.close();
+    if ("early" in carrier) this.#early = carrier.early;
+    else {
+      this.#stream = carrier.stream;
+      if (isUpload(verb)) {
+        this.#socket = TcpSocket.of(carrier.conn);
+        this.#socket?.boundUnsent();
+        this.#ackedBefore = this.#socket?.ackedBytes ?? 0;
+      } else this.readAhead = new ReadAhead(carrier.conn);
+    }
+    session.closeData = () => this.#stream?.close();
     this.#watch = setInterval(() => this.#checkIdle(), IDLE_CHECK_MS);
   }
 
@@ -44,11 +65,10 @@ export class Transfer {
       await session.control.send(command);
       conn = await connecting;
       session.closeData = () => closeConn(conn!);
-      if (isUpload(verbOf(command))) boundSendQueue(conn);
       const reply = await session.control.reply(REPLY_TIMEOUT_MS, verbOf(command));
       if (isDone(reply)) {
         closeConn(conn);
-        return new Transfer(session, verbOf(command), undefined, reply);
+        return new Transfer(session, verbOf(command), { early: reply });
       }
       if (reply.code >= 200) throw reuseProblem(session, reply) ?? new ReplyError(command, reply);
     } catch (error) {
@@ -59,7 +79,7 @@ export class Transfer {
       throw error;
     }
     try {
-      return new Transfer(session, verbOf(command), await session.secureData(conn));
+      return new Transfer(session, verbOf(command), { stream: await session.secureData(conn), conn });
     } catch (error) {
       session.close();
       throw error;
@@ -72,7 +92,20 @@ export class Transfer {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#stream !== undefined) await this.#watched(this.#stream.write(bytes));
+    if (this.#stream === undefined) return;
+    // A write that fails may have sent some of it.
+    this.#writtenBytes += bytes.length;
+    await this.#watched(this.#stream.write(bytes));
+  }
+
+  /**
+   * Bytes of an upload that the other side's system has taken, also when the connection broke. The rest lies in our
+   * kernel or is on its way: lost with the connection, and never moved twice. TLS makes the figure up to 0.2 % too high.
+   */
+  get takenBytes(): number {
+    const ackedBytes = this.#socket?.ackedBytes ?? 0;
+    const taken = this.#socket === undefined ? this.#writtenBytes : ackedBytes - this.#ackedBefore;
+    return this.#takenBytes = Math.max(this.#takenBytes, Math.min(taken, this.#writtenBytes));
   }
 
   /** The lines of the data, until its end. */

@@ -90,9 +90,12 @@ async function pump(
   call.progress(writer.startBytes);
   try {
     for (let count = await transfer.read(bytes); count !== null; count = await transfer.read(bytes)) {
-      await call.throttle(count);
       writer.write(bytes.subarray(0, count));
       call.progress(writer.positionBytes);
+      // Only now: what was fetched is kept, whatever happens while the limit is waited for.
+      const startMs = performance.now();
+      await call.throttle(count);
+      transfer.readAhead?.note(count, performance.now() - startMs);
     }
   } catch (error) {
     // The wrong bytes or no room for them: the session is good, unless it broke.

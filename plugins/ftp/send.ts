@@ -132,10 +132,11 @@ async function pump(
       await call.throttle(count);
       await transfer.write(bytes.subarray(0, count));
       doneBytes += count;
-      call.progress(doneBytes);
+      call.progress(startBytes + transfer.takenBytes);
     }
     onSent();
   } catch (error) {
+    call.progress(startBytes + transfer.takenBytes);
     // What broke the data may stand in the reply: no space, no rights, too large.
     if (!(error instanceof ConnectionLost)) {
       transfer.destroy();

@@ -46,8 +46,13 @@ export async function upload(
 export async function confirm(pool: Pool, params: UploadParams, call: Call): Promise<Receipt | null> {
   return await pool.use(call.signal, async (session) => {
     const place = await findPlace(session, params, call);
-    if (place.proof === undefined) await session.enterRoot();
-    return place.proof === undefined ? null : await receiptOf(session, params, place.path, place.proof);
+    if (place.proof === undefined) {
+      await session.enterRoot();
+      return null;
+    }
+    // Two tries may have overlapped, and what was left of the later one is of no use any more.
+    await discard(session, await temporaryPath(params.path, params.sha256));
+    return await receiptOf(session, params, place.path, place.proof);
   });
 }
 
@@ -82,6 +87,11 @@ async function receiptOf(session: Session, params: UploadParams, path: string, p
   const receipt: Receipt = { path: await publishedPath(session, path), sizeBytes: params.sizeBytes, verified: proof };
   if (proof === "checksum") receipt.checksum = { algorithm: "sha256", value: params.sha256 };
   return receipt;
+}
+
+/** Removes a temporary file; one that is gone, or stays, is met by the next look. */
+async function discard(session: Session, temporary: string): Promise<void> {
+  await session.control.command(`DELE ${session.path(temporary)}`);
 }
 
 class Upload {
@@ -128,7 +138,7 @@ class Upload {
 
   async #alreadyThere(session: Session, path: string, proof: Proof): Promise<Receipt> {
     // What an earlier attempt left under the temporary name; mostly there is none.
-    await session.control.command(`DELE ${session.path(this.#temporary)}`);
+    await discard(session, this.#temporary);
     return await receiptOf(session, this.#params, path, proof);
   }
 
@@ -206,7 +216,7 @@ class Upload {
   }
 
   async #discard(session: Session): Promise<void> {
-    await session.control.command(`DELE ${session.path(this.#temporary)}`);
+    await discard(session, this.#temporary);
     this.isSent = false;
   }
 

@@ -88,10 +88,11 @@ async function pump(
 ): Promise<number> {
   try {
     for (let chunk = await reply.read(); chunk !== null; chunk = await reply.read()) {
-      await call.throttle(chunk.length);
       writer.write(chunk);
       if (sizeBytes !== undefined && writer.positionBytes > sizeBytes) throw changed(path);
       call.progress(writer.positionBytes);
+      // Only now: what was fetched is kept, whatever happens while the limit is waited for.
+      await call.throttle(chunk.length);
     }
   } catch (error) {
     reply.close();

@@ -48,7 +48,13 @@ export async function upload(tools: Tools, params: UploadParams, call: Call): Pr
 /** Did it land? The receipt of an upload with these parameters, or `null`. */
 export async function confirm(tools: Tools, params: UploadParams, call: Call): Promise<Receipt | null> {
   const place = await findPlace(tools.server, params, call);
-  if (place.proof !== undefined) return receiptOf(params, place.path, place.proof);
+  if (place.proof !== undefined) {
+    // Two tries may have overlapped, and what was left of the later one is of no use any more.
+    if (tools.server.config.kind !== "nextcloud") {
+      await discard(tools.server, await temporaryPath(params.path, params.sha256), call.signal);
+    }
+    return receiptOf(params, place.path, place.proof);
+  }
   // A server that is there but lost its root has nothing to say.
   await enterRoot(tools, call);
   return null;

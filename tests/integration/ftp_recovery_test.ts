@@ -59,6 +59,16 @@ for (const kind of FTP_SERVER_KINDS) {
       assert.deepEqual([...Deno.readDirSync(`${bed.root}/dir`)].map(({ name }) => name), ["big.bin"]);
     }));
 
+  test("what two tries that overlapped have left is gone once the upload is confirmed", () =>
+    withFtp(kind, async (bed) => {
+      const params = await bed.uploadOf("dir/log.ulg", BYTES.subarray(0, 3000));
+      await bed.driver.upload(params, directCall());
+      const temporary = await temporaryPath(params.path, params.sha256);
+      await bed.write(temporary, BYTES.subarray(0, 1000));
+      assert.equal((await bed.driver.confirm(params, directCall()))?.path, params.path);
+      assert.deepEqual([...Deno.readDirSync(`${bed.root}/dir`)].map(({ name }) => name), ["log.ulg"]);
+    }));
+
   test("a kept connection that the server closed costs the next call nothing", () =>
     withProxy(kind, {}, async (bed, proxy, { driver }) => {
       await driver.stat({ path: "" }, directCall());

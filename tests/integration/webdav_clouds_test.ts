@@ -3,7 +3,7 @@
 // against a real Apache behind a proxy that cuts.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { DriverError, type UploadParams } from "../../lib/driver/mod.ts";
+import { DriverError, temporaryPath, type UploadParams } from "../../lib/driver/mod.ts";
 import { WebdavDriver } from "../../plugins/webdav/driver.ts";
 import manifest from "../../plugins/webdav/filesync-plugin.json" with { type: "json" };
 import { type CloudKind, CloudServer } from "../support/cloud_server.ts";
@@ -224,4 +224,14 @@ Deno.test("webdav follows no redirect to another server, and none out of TLS", (
     const same = new URL(server.host);
     server.fail("PROPFIND", { status: 307, headers: { Location: `${same.origin}/` } });
     await driver.list({ directory: "" }, call());
+  }));
+
+Deno.test("confirm() removes what two tries that overlapped have left", () =>
+  onCloud("sabre", async ({ server, driver, params, call }) => {
+    const bytes = content(3000);
+    const upload = await params("dir/log.ulg", bytes);
+    await driver.upload(upload, call());
+    server.files.set(await temporaryPath(upload.path, upload.sha256), { ...server.files.get("dir/log.ulg")! });
+    assert.equal((await driver.confirm(upload, call()))?.path, "dir/log.ulg");
+    assertFiles(server, { "dir/log.ulg": bytes });
   }));

@@ -101,6 +101,10 @@ export class HttpRelay {
     request.on("end", () => {
       if (sentBytes < cutRequestAt) upstream.end();
     });
+    // A client that is gone in the middle is gone for the server, too.
+    request.on("close", () => {
+      if (!request.complete && sentBytes < cutRequestAt) upstream.destroy();
+    });
     upstream.on("response", (reply) => {
       if (fault === "lose answer" || told !== undefined) {
         reply.resume();
