@@ -24,6 +24,8 @@ A simulated autopilot with MAVLink FTP and sample logs.
   --radio                a telemetry radio on the link (2000 B/s, 200 ms, RADIO_STATUS)
   --system-id N          (default 1)      --uid HEX       --signing-key HEX (64 digits)
   --armed                armed from the start; --arm-after BYTES arms when so much was sent, and says so at once
+  --heartbeat-on-arm     says at once that it is armed or disarmed
+  --no-traffic           no other messages but heartbeats
   --seed N               repeats a run (default 1)
   --json                 first line of output is {"url", "port", "path", "files"}; ends with stdin
 
@@ -50,6 +52,8 @@ const OPTIONS = {
   "signing-key": { type: "string" },
   armed: { type: "boolean", default: false },
   "arm-after": { type: "string" },
+  "heartbeat-on-arm": { type: "boolean", default: false },
+  "no-traffic": { type: "boolean", default: false },
   seed: { type: "string", default: "1" },
   json: { type: "boolean", default: false },
   help: { type: "boolean", short: "h" },
@@ -98,6 +102,8 @@ export function optionsOf(values: Values): AutopilotOptions {
     files,
     seed,
     armed: values.armed,
+    heartbeatOnArm: values["heartbeat-on-arm"] || values["arm-after"] !== undefined,
+    ...(values["no-traffic"] ? { traffic: { attitude: 0, position: 0 } } : {}),
     systemId: number("system-id", values["system-id"]),
     link: {
       up: way,
@@ -105,13 +111,36 @@ export function optionsOf(values: Values): AutopilotOptions {
       ...(values.radio ? { radio: { bufferBytes: 4096 } } : {}),
     },
     ...(values.uid === undefined ? {} : { uid: BigInt(`0x${values.uid}`) }),
-    ...(values["arm-after"] === undefined ? {} : {
-      armAtDataBytes: number("arm-after", values["arm-after"]),
-      heartbeatOnArm: true,
-    }),
+    ...(values["arm-after"] === undefined ? {} : { armAtDataBytes: number("arm-after", values["arm-after"]) }),
     ...(key === undefined ? {} : { signing: { key: Uint8Array.fromHex(key) } }),
   };
 }
+
+/** Kinds of requests that come once or twice in a transfer. */
+const IS_LANDMARK = (opcode: string) => opcode !== "ReadFile" && opcode !== "BurstReadFile" && opcode !== "None";
+
+/** What was counted since the start, as a program that watches wants it. */
+function statsOf(autopilot: Autopilot) {
+  const { stats, core } = autopilot;
+  const { requestCounts, dataBytes, dataPackets, lostForRoom, heartbeats, armedHeartbeats, lastDataMs, events } = stats;
+  return {
+    nowMs: autopilot.nowMs(),
+    requestCounts,
+    landmarks: stats.requests.filter(({ opcode }) => IS_LANDMARK(opcode)).map(({ atMs, opcode }) => ({ atMs, opcode })),
+    lastRequestMs: stats.requests.findLast(({ opcode }) => opcode !== "TerminateSession")?.atMs,
+    dataBytes,
+    dataPackets,
+    lastDataMs,
+    lostForRoom,
+    heartbeats,
+    armedHeartbeats,
+    events: events.slice(-100),
+    down: core.down.counts,
+    up: core.up.counts,
+  };
+}
+
+export type VehicleStats = ReturnType<typeof statsOf>;
 
 async function obey(autopilot: Autopilot, command: string): Promise<boolean> {
   switch (command) {
@@ -126,12 +155,9 @@ async function obey(autopilot: Autopilot, command: string): Promise<boolean> {
     case "replug":
       await autopilot[command]();
       return true;
-    case "stats": {
-      const { requestCounts, dataBytes, lostForRoom, heartbeats, armedHeartbeats } = autopilot.stats;
-      const link = autopilot.core.down.counts;
-      console.log(JSON.stringify({ requestCounts, dataBytes, lostForRoom, heartbeats, armedHeartbeats, link }));
+    case "stats":
+      console.log(JSON.stringify(statsOf(autopilot)));
       return true;
-    }
     case "quit":
       return false;
     case "":

@@ -51,6 +51,12 @@ export function runPymavlink(url: string, steps: unknown[][]): Promise<unknown[]
   return outcomes("pymavlink_client.py", [url, JSON.stringify(steps)]);
 }
 
+/** Reads `path` for so many seconds, one request after another. */
+export async function runLockStep(url: string, path: string, seconds: number) {
+  const [read] = await outcomes("pymavlink_lock_step.py", [url, path, String(seconds)]);
+  return read as { bytes: number; seconds: number };
+}
+
 /** What `pymavlink_codec.py` makes of messages and frames. */
 export async function askPymavlinkCodec(asked: { names: string[]; frames: string[]; key: string }) {
   const [answer] = await outcomes("pymavlink_codec.py", [JSON.stringify(asked)]);
