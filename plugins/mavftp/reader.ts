@@ -5,24 +5,22 @@
  *
  * A machine without timers or sockets of its own: time comes from the channel's clock, packets from its `onData`.
  */
+import { type BurstEnd, Bursts } from "./bursts.ts";
 import { SEQ_JUMP } from "./channel.ts";
 import { addSeq, DATA_BYTES_MAX, type FtpReply, NAK, nakCode, nakWords, OPCODE, seqDistance } from "./ftp_codec.ts";
 import { AHEAD_BYTES_MAX, Assembly, type Chunk } from "./assembly.ts";
-import { judgeProof, type Proof, proofBy } from "./proof.ts";
-import type { Asked, Burst, ReadCounters, ReadEnd, ReaderOptions } from "./reading.ts";
+import { judgeProof, proofBy } from "./proof.ts";
+import type { ReadCounters, ReadEnd, ReaderOptions } from "./reading.ts";
+import { type Asked, Reads, REORDER_PACKETS } from "./reads.ts";
 
 /** Bursts wait while so much is held behind a hole, bytes. */
 const AHEAD_BYTES_HIGH = 512 * 1024;
 /** A comparison is asked for after so many bytes: what a theft may cost. */
 const ANCHOR_BYTES = 16 * 1024;
-/** Packets that must come after a gap before it counts as a loss, on links that may change the order. */
-const REORDER_PACKETS = 3;
-/** The time between packets is known after so many. */
-const GAP_PACKETS = 16;
 /** A hole of so many chunks is fetched by a burst of its own. */
 const BIG_HOLE_CHUNKS = 24;
-/** Sequence numbers between two bursts, so that their packets cannot be mixed up. */
-const BURST_SEQ_JUMP = 1024;
+/** A burst that has less left of the file is not replaced, bytes. */
+const RELAY_REST_BYTES = 4 * DATA_BYTES_MAX;
 /** PX4 closes a session after 10 s without a request; asked this often, milliseconds. */
 const KEEP_ALIVE_MS = 3000;
 /** Without a new byte for so long the session counts as lost, milliseconds. */
@@ -31,32 +29,25 @@ const STALL_MS = 30_000;
 const REFUSALS_MAX = 3;
 /** How far behind the newest packet one may come: a quarter of the circle. */
 const FLOOR_SEQS = 16_384;
-const WINDOW_START = 4;
-const WINDOW_MIN = 2;
 
 export class Reader {
   readonly #options: ReaderOptions;
   readonly #assembly: Assembly;
-  readonly #asked = new Map<number, Asked>();
+  readonly #bursts: Bursts;
+  readonly #reads: Reads;
   readonly #gaps: { start: number; confirmAt: number }[] = [];
-  readonly #counters = { bursts: 0, reads: 0, repairs: 0, lostBursts: 0 };
+  #repairs = 0;
   readonly finished: Promise<ReadEnd>;
   #finish!: (end: ReadEnd) => void;
   #end: ReadEnd | undefined;
   /** Bursts have come so far; what is missing below is a hole. */
   #front: number;
-  #burst: Burst | undefined;
-  #lastBurst: { seq: number; flaggedSeq: number | undefined } | undefined;
-  #burstLies = 0;
   #packets = 0;
   #bytesSinceAnchor = 0;
   #isAnchoring = false;
   #readsOnly: boolean;
   /** Older numbers are not believed; it follows, since numbers wrap within one file. */
   #floorSeq: number;
-  #window = WINDOW_START;
-  #gapMs = 10;
-  #silences = 0;
   #refusals = 0;
   #newByteMs: number;
   #cancelTimer: () => void = () => {};
@@ -64,7 +55,7 @@ export class Reader {
 
   constructor(options: ReaderOptions) {
     this.#options = options;
-    const { startBytes, ahead = [], traits, channel } = options;
+    const { startBytes, ahead = [], traits, channel, session, isOrdered, chunkBytes = DATA_BYTES_MAX } = options;
     this.finished = new Promise((resolve) => this.#finish = resolve);
     this.#newByteMs = channel.clock.nowMs();
     this.#assembly = new Assembly({
@@ -78,14 +69,24 @@ export class Reader {
     });
     this.#bytesSinceAnchor = ahead.length === 0 ? 0 : ANCHOR_BYTES;
     this.#readsOnly = options.readsOnly ?? false;
-    if (this.#readsOnly) this.#window = traits.windowMax;
+    this.#bursts = new Bursts({ channel, traits, session, chunkBytes, onEnd: (end) => this.#onBurstEnd(end) });
+    this.#reads = new Reads({
+      channel,
+      session,
+      windowMax: traits.windowMax,
+      isWide: this.#readsOnly,
+      isOrdered,
+      onLost: (asked) => this.#onReadLost(asked),
+    });
     this.#floorSeq = options.sinceSeq;
     // What an earlier reading left out is a hole; bursts go on behind all that is held.
     this.#front = this.#readsOnly ? options.sizeBytes : this.#assembly.heldEnd;
   }
 
   get counters(): ReadCounters {
-    return { ...this.#counters, doubledBytes: this.#assembly.doubledBytes };
+    const { doubledBytes } = this.#assembly;
+    const { count: bursts, lostCount: lostBursts } = this.#bursts;
+    return { bursts, reads: this.#reads.count, repairs: this.#repairs, lostBursts, doubledBytes };
   }
 
   /** Pieces that were received and not handed out, the last one received at the end. */
@@ -136,7 +137,7 @@ export class Reader {
     const { session, sizeBytes } = this.#options;
     // Packets of an earlier file carry the same session on PX4: their numbers are older.
     if (reply.session !== session || seqDistance(reply.seq, this.#floorSeq) <= 0) return;
-    if (seqDistance(reply.seq, this.#floorSeq) > FLOOR_SEQS) this.#floorSeq = addSeq(reply.seq, -FLOOR_SEQS);
+    this.#raiseFloor(reply.seq);
     if (!reply.isAck) {
       this.#onNak(reply);
     } else if (reply.size > 0 && reply.size <= DATA_BYTES_MAX) {
@@ -148,18 +149,24 @@ export class Reader {
     if (this.#end === undefined) this.#next();
   }
 
+  /** Numbers that are far behind `seq`, which was sent or heard, are old: sent ones count, for answers may all be lost. */
+  #raiseFloor(seq: number): void {
+    if (seqDistance(seq, this.#floorSeq) > FLOOR_SEQS) this.#floorSeq = addSeq(seq, -FLOOR_SEQS);
+  }
+
   #onPacket(reply: FtpReply): void {
     const { sizeBytes, isOrdered, onReceived } = this.#options;
     const { data, offset } = reply;
     const end = Math.min(offset + data.length, sizeBytes);
     onReceived?.(data.length);
     const isBurst = reply.requestOpcode === OPCODE.BURST;
-    if (isBurst && !this.#options.traits.isInterruptible && this.#asked.has(reply.seq)) {
+    const asked = this.#reads.get(reply.seq);
+    if (isBurst && !this.#options.traits.isInterruptible && asked !== undefined) {
       // ArduPilot's memory of its last packet answers our read: its bytes, but not its offset.
-      this.#giveUpRead(this.#asked.get(reply.seq)!);
+      this.#reads.lose(asked);
       return this.#options.channel.skip(SEQ_JUMP);
     }
-    if (!isBurst && !this.#onReadReply(reply)) return;
+    if (!isBurst && asked !== undefined && !this.#onReadReply(reply, asked)) return;
     // Too far ahead to be kept: as if it had never come.
     if (end > this.#assembly.outBytes + AHEAD_BYTES_MAX) return;
     this.#store(offset, data.subarray(0, end - offset));
@@ -171,47 +178,15 @@ export class Reader {
       }
       this.#front = end;
     }
-    this.#onBurstPacket(reply, end);
-  }
-
-  #onBurstPacket(reply: FtpReply, end: number): void {
-    const burst = this.#burst;
-    const nowMs = this.#nowMs;
-    const last = this.#lastBurst;
-    if (burst === undefined || seqDistance(reply.seq, burst.seq) <= 0) {
-      // A burst that said that it is over goes on: its word is worth nothing.
-      if (last?.flaggedSeq !== undefined && seqDistance(reply.seq, last.flaggedSeq) > 0) {
-        last.flaggedSeq = undefined;
-        this.#burstLies++;
-      }
-      return;
-    }
-    if (burst.packets === 0) {
-      if (reply.seq === addSeq(burst.seq, 1)) this.#options.channel.rtt.sample(nowMs - burst.sentMs);
-    } else {
-      this.#gapMs = Math.max(nowMs - burst.lastMs, this.#gapMs * 0.99);
-    }
-    burst.packets++;
-    burst.lastMs = nowMs;
-    burst.front = Math.max(burst.front, end);
-    this.#silences = 0;
-    const { burstBytes, burstBytesMin } = this.#options.traits;
-    const saysComplete = reply.burstComplete === 1 && this.#burstLies < 2 && end - burst.start > burstBytesMin;
-    const isLong = burstBytes > 0 && burst.front - burst.start > burstBytes;
-    const isPast = burst.until !== undefined && end >= burst.until;
-    if (saysComplete || isLong || isPast) return this.#endBurst(saysComplete ? reply.seq : undefined);
+    this.#bursts.take(reply, end);
     if (!this.#options.traits.isBounded && this.#assembly.heldBackBytes > AHEAD_BYTES_HIGH) {
       this.#conclude({ kind: "lost", reason: "Burst does not end while a hole waits" });
     }
   }
 
   /** @returns whether the data is to be kept: that of a comparison is not */
-  #onReadReply(reply: FtpReply): boolean {
-    const asked = this.#asked.get(reply.seq);
-    if (asked === undefined) return true;
-    this.#asked.delete(reply.seq);
-    this.#options.channel.rtt.sample(this.#nowMs - asked.sentMs);
-    this.#overtake(asked);
+  #onReadReply(reply: FtpReply, asked: Asked): boolean {
+    this.#reads.answer(asked);
     if (asked.proof !== undefined) {
       this.#isAnchoring = false;
       const end = judgeProof(asked.proof, reply, this.#options.sizeBytes);
@@ -219,36 +194,24 @@ export class Reader {
       else this.#conclude(end);
       return false;
     }
-    this.#window = Math.min(this.#options.traits.windowMax, this.#window + 1 / this.#window);
     this.#uncover(asked, { start: reply.offset, end: reply.offset + reply.data.length });
     return true;
   }
 
-  /** Reads are answered in their order: one whose later ones were answered is lost. */
-  #overtake(answered: Asked): void {
-    for (const other of this.#asked.values()) {
-      if (seqDistance(other.seq, answered.seq) > 0) continue;
-      other.passed++;
-      if (this.#options.isOrdered || other.passed >= REORDER_PACKETS) this.#giveUpRead(other);
-    }
-  }
-
   #onNak(reply: FtpReply): void {
     const code = nakCode(reply);
-    const asked = reply.requestOpcode === OPCODE.READ ? this.#asked.get(reply.seq) : undefined;
-    const burst = this.#burst;
-    const isOfBurst = reply.requestOpcode === OPCODE.BURST && burst !== undefined &&
-      seqDistance(reply.seq, burst.seq) > 0;
-    if (reply.requestOpcode === OPCODE.READ && asked === undefined) return;
+    const asked = reply.requestOpcode === OPCODE.READ ? this.#reads.get(reply.seq) : undefined;
+    const burst = reply.requestOpcode === OPCODE.BURST ? this.#bursts.of(reply) : undefined;
+    if (asked === undefined && burst === undefined) return;
     if (asked !== undefined) {
-      this.#asked.delete(reply.seq);
+      this.#reads.drop(asked);
       if (asked.proof !== undefined) this.#isAnchoring = false;
       this.#uncover(asked);
     }
     if (code === NAK.EOF) {
       if (asked !== undefined) return this.#conclude({ kind: "short" });
       // What the burst did not bring is a hole; the size says where the file ends.
-      if (isOfBurst) {
+      if (burst !== undefined) {
         if (burst.packets === 0 && burst.start < this.#options.sizeBytes && ++this.#refusals > REFUSALS_MAX) {
           return this.#conclude({ kind: "short" });
         }
@@ -256,15 +219,14 @@ export class Reader {
           this.#gaps.push({ start: this.#front, confirmAt: 0 });
           this.#front = this.#options.sizeBytes;
         }
-        this.#endBurst(undefined, true);
+        this.#bursts.end(undefined, true);
       }
       return;
     }
-    if (reply.requestOpcode === OPCODE.BURST && !isOfBurst) return;
     if (code === NAK.SESSION || code === NAK.NOT_FOUND || code === NAK.NO_SESSIONS) {
       return this.#conclude({ kind: "lost", reason: nakWords(reply) });
     }
-    if (isOfBurst) this.#endBurst(undefined);
+    if (burst !== undefined) this.#bursts.end(undefined);
     if (++this.#refusals > REFUSALS_MAX) this.#conclude({ kind: "refused", reason: nakWords(reply) });
   }
 
@@ -274,15 +236,7 @@ export class Reader {
     this.#newByteMs = this.#nowMs;
     this.#refusals = 0;
     this.#bytesSinceAnchor += newBytes;
-    this.#dropFilledReads(offset, offset + data.length);
-  }
-
-  /** A read whose bytes came another way needs no answer. */
-  #dropFilledReads(start: number, end: number): void {
-    for (const [seq, asked] of this.#asked) {
-      if (asked.proof !== undefined || asked.at < start - DATA_BYTES_MAX || asked.at >= end) continue;
-      if (this.#assembly.has(asked.at, asked.at + asked.size)) this.#asked.delete(seq);
-    }
+    this.#reads.dropFilled(offset, offset + data.length, (start, end) => this.#assembly.has(start, end));
   }
 
   // What goes out.
@@ -296,6 +250,7 @@ export class Reader {
         if (!isWhole) {
           this.#askForHoles();
           this.#askForBurst();
+          this.#askForNextBurst();
         }
         this.#askForProof(isWhole);
       }
@@ -314,44 +269,29 @@ export class Reader {
 
   #askForHoles(): void {
     const { traits, chunkBytes = DATA_BYTES_MAX } = this.#options;
-    if (this.#burst !== undefined && !traits.isInterruptible) return;
+    if (this.#bursts.current !== undefined && !traits.isInterruptible) return;
     const end = Math.min(this.#confirmedEnd, this.#assembly.outBytes + AHEAD_BYTES_MAX - DATA_BYTES_MAX);
-    const window = Math.max(WINDOW_MIN, Math.floor(this.#window));
-    while (this.#asked.size < window && this.#options.mayAsk()) {
+    while (this.#reads.hasRoom && this.#options.mayAsk()) {
       const hole = this.#assembly.firstMissing(end);
       if (hole === undefined) return;
       const size = Math.min(chunkBytes, hole.end - hole.start);
-      this.#askRead(hole.start, size, undefined);
+      this.#raiseFloor(this.#reads.ask(hole.start, size));
       this.#assembly.cover(hole.start, hole.start + size);
-      if (!this.#readsOnly) this.#counters.repairs++;
+      if (!this.#readsOnly) this.#repairs++;
     }
-  }
-
-  #askRead(at: number, size: number, proof: Proof | undefined): void {
-    const { channel, session } = this.#options;
-    const seq = addSeq(channel.post({ opcode: OPCODE.READ, session, offset: at, size }), 1);
-    const nowMs = this.#nowMs;
-    this.#asked.set(seq, {
-      seq,
-      at,
-      size,
-      sentMs: nowMs,
-      deadlineMs: nowMs + channel.rtt.rtoMs,
-      passed: 0,
-      proof,
-    });
-    this.#counters.reads++;
   }
 
   #askForBurst(): void {
     const { traits, sizeBytes, chunkBytes = DATA_BYTES_MAX } = this.#options;
-    if (this.#readsOnly || this.#burst !== undefined || this.#assembly.heldBackBytes > AHEAD_BYTES_HIGH) return;
+    if (this.#readsOnly || this.#bursts.current !== undefined || this.#assembly.heldBackBytes > AHEAD_BYTES_HIGH) {
+      return;
+    }
     // A server with one queue takes the burst behind the reads; one of its places stays free.
     if (!traits.isInterruptible && this.#assembly.firstMissing(this.#confirmedEnd) !== undefined) return;
     const hole = traits.isInterruptible ? this.#bigHole() : undefined;
     if (hole !== undefined) {
       this.#assembly.cover(hole.start, hole.end);
-      return this.#startBurst(hole.start, hole.end);
+      return this.#raiseFloor(this.#bursts.start(hole.start, hole.end));
     }
     this.#front = Math.min(sizeBytes, this.#assembly.heldUntil(this.#front));
     if (this.#front >= sizeBytes) return;
@@ -361,7 +301,7 @@ export class Reader {
       this.#front = sizeBytes;
       return this.#askForHoles();
     }
-    this.#startBurst(this.#front, undefined);
+    this.#raiseFloor(this.#bursts.start(this.#front));
   }
 
   #bigHole(): { start: number; end: number } | undefined {
@@ -369,25 +309,18 @@ export class Reader {
     return hole !== undefined && hole.end - hole.start > BIG_HOLE_CHUNKS * DATA_BYTES_MAX ? hole : undefined;
   }
 
-  #startBurst(start: number, until: number | undefined): void {
-    const { channel, session, chunkBytes = DATA_BYTES_MAX } = this.#options;
-    const jump = this.#silences > 0 ? SEQ_JUMP : BURST_SEQ_JUMP;
-    const seq = channel.post({ opcode: OPCODE.BURST, session, offset: start, size: chunkBytes }, jump);
-    const nowMs = this.#nowMs;
-    this.#burst = { seq, start, until, sentMs: nowMs, lastMs: nowMs, packets: 0, front: start };
-    this.#counters.bursts++;
+  /** So that nothing waits for the way there and back between two bursts. */
+  #askForNextBurst(): void {
+    const start = this.#bursts.relayAt;
+    if (start === undefined || this.#readsOnly || this.#assembly.heldBackBytes > AHEAD_BYTES_HIGH) return;
+    if (start + RELAY_REST_BYTES < this.#options.sizeBytes) this.#raiseFloor(this.#bursts.relay(start));
   }
 
-  #endBurst(flaggedSeq: number | undefined, isSure: boolean = flaggedSeq !== undefined): void {
-    const burst = this.#burst;
-    if (burst === undefined) return;
-    this.#burst = undefined;
-    // The server may be ahead of what was heard, and answers a number that it knows from memory.
-    if (!isSure) this.#options.channel.skip(SEQ_JUMP);
-    this.#lastBurst = { seq: burst.seq, flaggedSeq };
-    if (burst.packets > 0 && burst.lastMs - burst.sentMs > this.#options.traits.burstMsMax) this.#readOnly();
+  #onBurstEnd({ burst, isRelayed }: BurstEnd): void {
     if (burst.until !== undefined) this.#assembly.uncover(burst.start, burst.until);
-    // Nothing of it comes any more: all gaps are losses.
+    if (isRelayed) return;
+    if (burst.packets > 0 && burst.lastMs - burst.sentMs > this.#options.traits.burstMsMax) this.#readOnly();
+    // Nothing comes any more: all gaps are losses.
     for (const gap of this.#gaps) gap.confirmAt = Math.min(gap.confirmAt, this.#packets);
   }
 
@@ -402,11 +335,11 @@ export class Reader {
     const { anchor, isUnproven, mark } = this.#assembly;
     if (this.#isAnchoring || !isUnproven) return;
     if (anchor !== undefined && !isWhole && this.#bytesSinceAnchor < ANCHOR_BYTES) return;
-    if (this.#burst !== undefined && !this.#options.traits.isInterruptible) return;
+    if (this.#bursts.current !== undefined && !this.#options.traits.isInterruptible) return;
     this.#isAnchoring = true;
     this.#bytesSinceAnchor = 0;
     const proof = proofBy(anchor, this.#options.sizeBytes, mark);
-    this.#askRead(proof.at, proof.size, proof);
+    this.#raiseFloor(this.#reads.ask(proof.at, proof.size, proof));
   }
 
   // Time.
@@ -418,8 +351,7 @@ export class Reader {
     this.#assembly.uncover(asked.at, end);
   }
 
-  #giveUpRead(asked: Asked): void {
-    this.#asked.delete(asked.seq);
+  #onReadLost(asked: Asked): void {
     if (asked.proof !== undefined) {
       this.#isAnchoring = false;
       this.#bytesSinceAnchor = ANCHOR_BYTES;
@@ -427,26 +359,12 @@ export class Reader {
     this.#uncover(asked);
   }
 
-  /** After how much silence a burst is over, milliseconds. */
-  #silenceMs(burst: Burst): number {
-    const { traits, channel } = this.#options;
-    const { rtoMs } = channel.rtt;
-    if (burst.packets === 0) return Math.max(rtoMs, traits.silenceMinMs) * 2 ** Math.min(this.#silences, 4);
-    const isKnown = traits.isInterruptible && this.#packets >= GAP_PACKETS;
-    return Math.max(traits.silenceMinMs, 3 * this.#gapMs, isKnown ? 0 : rtoMs);
-  }
-
   #schedule(): void {
     const nowMs = this.#nowMs;
-    let atMs = this.#newByteMs + STALL_MS;
-    for (const asked of this.#asked.values()) atMs = Math.min(atMs, asked.deadlineMs);
-    const burst = this.#burst;
-    if (burst !== undefined) {
-      atMs = Math.min(atMs, burst.lastMs + this.#silenceMs(burst));
-      if (this.#options.traits.needsKeepAlive) {
-        atMs = Math.min(atMs, this.#options.channel.sentMs + KEEP_ALIVE_MS);
-      }
-    }
+    const { channel, traits } = this.#options;
+    const { silentAtMs } = this.#bursts;
+    let atMs = Math.min(this.#newByteMs + STALL_MS, this.#reads.deadlineMs, silentAtMs ?? Infinity);
+    if (silentAtMs !== undefined && traits.needsKeepAlive) atMs = Math.min(atMs, channel.sentMs + KEEP_ALIVE_MS);
     // A timer that is early looks again; only an earlier one has to be set.
     if (this.#timerAtMs <= atMs && this.#timerAtMs > nowMs) return;
     this.#cancelTimer();
@@ -463,22 +381,12 @@ export class Reader {
       if (this.#options.mayAsk()) return this.#conclude({ kind: "stalled" });
       this.#newByteMs = nowMs;
     }
-    let lostCount = 0;
-    for (const asked of this.#asked.values()) {
-      if (asked.deadlineMs > nowMs) continue;
-      this.#giveUpRead(asked);
-      lostCount++;
-    }
-    if (lostCount > 0) {
-      this.#window = Math.max(WINDOW_MIN, this.#window - lostCount / 2);
-      if (this.#burst === undefined && nowMs - this.#newByteMs > channel.rtt.rtoMs) channel.rtt.backOff();
-    }
-    const burst = this.#burst;
-    if (burst !== undefined && nowMs - burst.lastMs >= this.#silenceMs(burst)) {
-      this.#silences++;
-      this.#counters.lostBursts++;
-      this.#endBurst(undefined);
-    } else if (burst !== undefined && traits.needsKeepAlive && nowMs - channel.sentMs >= KEEP_ALIVE_MS) {
+    const lostCount = this.#reads.expire();
+    const { current, silentAtMs } = this.#bursts;
+    if (lostCount > 0 && current === undefined && nowMs - this.#newByteMs > channel.rtt.rtoMs) channel.rtt.backOff();
+    if (silentAtMs !== undefined && nowMs >= silentAtMs) {
+      this.#bursts.giveUp();
+    } else if (current !== undefined && traits.needsKeepAlive && nowMs - channel.sentMs >= KEEP_ALIVE_MS) {
       try {
         channel.post({ opcode: OPCODE.NONE, session });
       } catch {

@@ -1,7 +1,6 @@
 /** What a reader of one open file is told, and how it ends. */
 import type { Chunk } from "./assembly.ts";
 import type { FtpChannel } from "./channel.ts";
-import type { Proof } from "./proof.ts";
 import type { ServerTraits } from "./traits.ts";
 
 /** How a reading ended. */
@@ -61,31 +60,4 @@ export interface ReadCounters {
   /** Reads and bursts that had to be asked again or for a hole. */
   repairs: number;
   lostBursts: number;
-}
-
-/** A read that is under way. */
-export interface Asked {
-  /** Of the answer. */
-  seq: number;
-  at: number;
-  size: number;
-  sentMs: number;
-  deadlineMs: number;
-  /** Answers to later reads that came before this one's. */
-  passed: number;
-  /** For a proof that the file is ours. */
-  proof: Proof | undefined;
-}
-
-/** A burst that is under way. */
-export interface Burst {
-  seq: number;
-  start: number;
-  /** Where it has done its work, when it fills a hole. */
-  until: number | undefined;
-  sentMs: number;
-  lastMs: number;
-  packets: number;
-  /** Offset behind its last packet. */
-  front: number;
 }
