@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { fingerprintOf } from "../../../lib/driver/mod.ts";
 import { discoverPlugins, HostedDevice } from "../../../lib/host/mod.ts";
+import { PERSONALITIES, type PersonalityName } from "../../support/autopilot/mod.ts";
 import type { VehicleStats } from "../../support/autopilot/main.ts";
 
 const VEHICLE_MAIN = fileURLToPath(new URL("../../support/autopilot/main.ts", import.meta.url));
@@ -32,7 +33,13 @@ export function peakMibOf(pid: number): number {
 
 export const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** A simulated autopilot in a process of its own: its options are those of `tests/support/autopilot/main.ts`. */
+/** Options of `tests/support/autopilot/main.ts`, without their dashes. */
+export interface VehicleOptions {
+  personality: PersonalityName;
+  [option: string]: string | number | boolean;
+}
+
+/** A simulated autopilot in a process of its own. */
 export class VehicleProcess implements AsyncDisposable {
   readonly url: string;
   /** The logs of the card, the smallest first: on the vehicle, and below the root of the driver. */
@@ -44,13 +51,15 @@ export class VehicleProcess implements AsyncDisposable {
   private constructor(
     child: Deno.ChildProcess,
     lines: AsyncIterator<string>,
-    hello: { url: string; logs: string[]; root: string },
+    hello: { url: string; files: { path: string }[] },
+    root: string,
   ) {
     this.#child = child;
     this.#writer = child.stdin.getWriter();
     this.#lines = lines;
     this.url = hello.url;
-    this.logs = hello.logs.map((remote) => ({ remote, path: remote.slice(hello.root.length).replace(/^\//, "") }));
+    this.logs = hello.files.map(({ path }) => path).filter((path) => /\.(ulg|BIN)$/.test(path))
+      .map((remote) => ({ remote, path: remote.slice(root.length).replace(/^\//, "") }));
   }
 
   /** The largest log. */
@@ -58,7 +67,7 @@ export class VehicleProcess implements AsyncDisposable {
     return this.logs.at(-1)!;
   }
 
-  static async start(options: Record<string, string | number | boolean>): Promise<VehicleProcess> {
+  static async start(options: VehicleOptions): Promise<VehicleProcess> {
     const args = Object.entries(options).flatMap(([name, value]) =>
       value === true ? [`--${name}`] : value === false ? [] : [`--${name}`, String(value)]
     );
@@ -71,7 +80,7 @@ export class VehicleProcess implements AsyncDisposable {
     const lines = linesOf(child.stdout);
     const { value, done } = await lines.next();
     if (done === true) throw new Error(`The simulated autopilot ended with ${(await child.status).code}`);
-    return new VehicleProcess(child, lines, JSON.parse(value));
+    return new VehicleProcess(child, lines, JSON.parse(value), PERSONALITIES[options.personality].logRoot);
   }
 
   /** A command that answers nothing: `arm`, `disarm`, `reboot`, … */
