@@ -10,78 +10,31 @@
  * | 4 duplication, 5 reordering                   | transfer_test "survives loss, doubling and another order", fuzz    |
  * | 6 late packets of a burst, of the last file   | here, "late packets of the last file"                              |
  * | 7 exactly one packet lost                     | here, "exactly one"                                                |
- * | 8 restart, file same, other or gone           | transfer_test "restarted", "became another"; here, "gone"          |
+ * | 8 restart, file same, other or gone           | card_scenarios_test "restart"; transfer_test; tests/cli            |
  * | 9 each NAK at each step                       | here, "any refusal"                                                |
- * | 10 growing, shrinking, deleted                | here, "grows"; fuzz                                                |
+ * | 10 growing, shrinking, deleted, estimated     | here, "grows"; card_scenarios_test "while it is read"; fuzz        |
  * | 11 another station holds, steals, resets      | transfer_test "ground station"; fuzz                               |
  * | 12 idle close during a slow burst             | transfer_test "keeps PX4's session alive"                          |
  * | 13 sequence numbers wrap and collide          | here, "numbers wrap"                                               |
  * | 14 armed at any moment, heartbeats stop       | flight_safety_test; tests/cli/autopilot_test                       |
  * | 15 burst_complete lies, odd sizes and offsets | here, "burst_complete", "lies about sizes"                         |
- * | 16 directories                                | here, "listing"; parse_listing_test; driver_test (conformance)     |
- * | 17 sizes, zeros                               | transfer_test "every awkward size", "brings back zeros"; here      |
+ * | 16 directories                                | here, "listing"; card_scenarios_test; parse_listing_test           |
+ * | 17 sizes, zeros                               | transfer_test "awkward size", "zeros"; card_scenarios_test         |
  * | 18 checksum slow, wrong, unknown              | here, "checksum"                                                   |
  * | 19 MAVLink 1 only, signed, damaged lengths    | here, "MAVLink 1"; transfer_test "signed", "damaged stream"        |
  * | 20 FTP switched off                           | here, "switched off"                                               |
  * | 21 two vehicles                               | transfer_test "two vehicles"; tests/cli/autopilot_test             |
  * | 22 killed                                     | transfer_test "killed at any moment"; tests/cli/autopilot_test     |
- * | 23 disk full or slow                          | here, "full disk"                                                  |
+ * | 23 disk full or slow                          | here, "full disk", "slow disk"                                     |
  */
 import assert from "node:assert/strict";
 import { DriverError } from "../../lib/driver/mod.ts";
-import type { Fault, FaultKind, PersonalityName } from "../../tests/support/autopilot/mod.ts";
-import { Bed, type BedOptions, MemoryLanding, seeded } from "../../tests/support/mavftp_bed.ts";
+import type { Fault, FaultKind } from "../../tests/support/autopilot/mod.ts";
+import { MemoryLanding, seeded } from "../../tests/support/mavftp_bed.ts";
+import { BOTH, content, fetchAll, flown, rootOf, ROOTS } from "../../tests/support/mavftp_flight.ts";
 import { Directories } from "./directory.ts";
 
-const ROOTS = { px4: "/fs/microsd/log", ardupilot: "/APM/LOGS" };
-const BOTH: readonly PersonalityName[] = ["px4-main", "ardupilot-2026"];
 const encoder = new TextEncoder();
-
-function content(sizeBytes: number, seed = 1): Uint8Array<ArrayBuffer> {
-  const random = seeded(seed);
-  return Uint8Array.from({ length: sizeBytes }, () => random() * 256);
-}
-
-const rootOf = (personality: PersonalityName) => ROOTS[personality.startsWith("px4") ? "px4" : "ardupilot"];
-
-async function flown(
-  personality: PersonalityName,
-  whole: Uint8Array<ArrayBuffer>,
-  options: BedOptions = {},
-): Promise<{ bed: Bed; path: string }> {
-  const path = `${rootOf(personality)}/a.ulg`;
-  const way = { bytesPerSecond: 400_000, latencyMs: 8 };
-  const bed = new Bed({
-    personality,
-    traffic: { attitude: 0, position: 0 },
-    link: { down: way, up: way },
-    files: { [path]: whole, [`${rootOf(personality)}/b.ulg`]: content(90_000, 77) },
-    ...options,
-  });
-  await bed.ready();
-  return { bed, path };
-}
-
-/** Fetches in as many attempts as an engine would make; every attempt ends, and what lands is the file. */
-async function fetchAll(bed: Bed, path: string, whole: Uint8Array, what: string): Promise<string[]> {
-  const codes: string[] = [];
-  for (let attempt = 0; attempt < 8; attempt++) {
-    const landing = new MemoryLanding();
-    landing.onPush = (at, bytes) =>
-      assert.ok(bytes.every((byte, index) => byte === whole[at + index]), `${what}: wrong bytes land at ${at}`);
-    try {
-      const { bytes } = await bed.fetch(path, { landing });
-      assert.equal(bytes.length, whole.length, what);
-      return codes;
-    } catch (error) {
-      if (!(error instanceof DriverError)) throw error;
-      codes.push(error.code);
-      await bed.virtual.pass(4000);
-      await bed.ready();
-    }
-  }
-  throw new Error(`${what}: never fetched: ${codes.join(" ")}`);
-}
 
 Deno.test("a blackout of 200 ms to 2.5 s in the middle costs time and no byte", async () => {
   for (const personality of BOTH) {
@@ -282,6 +235,36 @@ Deno.test("a full disk ends the transfer at once with the disk's reason, and the
     await assert.rejects(bed.fetch(path, { landing }), (error) => error === full);
     assert.ok(bed.core.vehicle.stats.count("TerminateSession") >= 1);
     assert.deepEqual(await fetchAll(bed, path, whole, "afterwards"), []);
+  }
+});
+
+Deno.test("a slow disk makes the link wait, holds a bounded part in memory, and loses nothing", async () => {
+  for (const personality of BOTH) {
+    for (const pauseMs of [50, 2000, 45_000]) {
+      const whole = content(400_000);
+      const { bed, path } = await flown(personality, whole);
+      const landing = new MemoryLanding();
+      let poke = () => {};
+      let untakenBytes = 0;
+      let untakenMostBytes = 0;
+      // Takes 64 kB, then nothing for a while; the longest pause outlasts every idle time of a session.
+      landing.onPush = (_at, bytes) => {
+        untakenBytes += bytes.length;
+        untakenMostBytes = Math.max(untakenMostBytes, untakenBytes);
+        if (untakenBytes < 64_000 || !landing.isReady) return;
+        landing.isReady = false;
+        bed.virtual.setTimeout(() => {
+          untakenBytes = 0;
+          landing.isReady = true;
+          poke();
+        }, pauseMs);
+      };
+      const { bytes } = await bed.fetch(path, { landing, onLandingReady: (listener) => poke = listener });
+      assert.deepEqual(bytes, whole, `${personality}, ${pauseMs} ms`);
+      // What was asked for comes: on PX4 a burst of 35 kB and its buffer, on ArduPilot up to 478 kB.
+      const onItsWay = personality === "px4-main" ? 64_000 : 400_000;
+      assert.ok(untakenMostBytes <= 64_000 + onItsWay, `${personality}, ${pauseMs} ms: ${untakenMostBytes} bytes`);
+    }
   }
 });
 

@@ -7,9 +7,9 @@
 import assert from "node:assert/strict";
 import { type FtpEvent, startFtpServer } from "../../lib/ftpd/mod.ts";
 import { seeded } from "../support/mavftp_bed.ts";
+import { seeds } from "./seeds.ts";
 
-const RUNS = Number(Deno.env.get("FILESYNC_FUZZ_RUNS") ?? 60);
-const FIRST = Number(Deno.env.get("FILESYNC_FUZZ_FIRST") ?? 1);
+const SEEDS = seeds(60);
 const SECRET = "the secret outside";
 const VERBS =
   ("USER PASS QUIT NOOP SYST FEAT OPTS ABOR STAT AVBL TYPE MODE STRU ALLO PWD CWD CDUP MKD RMD DELE RNFR RNTO SIZE MDTM " +
@@ -83,13 +83,13 @@ async function converse(port: number, chunks: Uint8Array[]): Promise<string> {
   return answered;
 }
 
-Deno.test(`The FTP server stands ${RUNS} random clients`, async () => {
+Deno.test(`The FTP server stands ${SEEDS.length} random clients`, async () => {
   const base = await Deno.realPath(await Deno.makeTempDir({ prefix: "filesync-ftpd-fuzz-" }));
   const [root, outside] = [`${base}/root`, `${base}/outside`];
   try {
     await Deno.mkdir(`${outside}`);
     await Deno.writeTextFile(`${outside}/secret`, SECRET);
-    for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
+    for (const seed of SEEDS) {
       await Deno.mkdir(`${root}/d`, { recursive: true });
       await Deno.writeTextFile(`${root}/a`, "content");
       await Deno.writeTextFile(`${root}/d/b`, "content");

@@ -8,9 +8,9 @@ import { DriverError } from "../../lib/driver/mod.ts";
 import { transfer } from "../../plugins/mavftp/transfer.ts";
 import type { PersonalityName } from "../support/autopilot/mod.ts";
 import { Bed, MemoryAhead, MemoryLanding, seeded } from "../support/mavftp_bed.ts";
+import { seeds } from "./seeds.ts";
 
-const RUNS = Number(Deno.env.get("FILESYNC_FUZZ_RUNS") ?? 40);
-const FIRST = Number(Deno.env.get("FILESYNC_FUZZ_FIRST") ?? 1);
+const SEEDS = seeds(40);
 const PERSONALITIES: PersonalityName[] = [
   "px4-1.11",
   "px4-main",
@@ -138,16 +138,16 @@ async function run(seed: number): Promise<Outcome> {
   return { delivered: false, lives: LIVES_MAX, codes };
 }
 
-Deno.test(`mavftp: ${RUNS} random flights end with the file, whole, or with none`, async () => {
+Deno.test(`mavftp: ${SEEDS.length} random flights end with the file, whole, or with none`, async () => {
   let delivered = 0;
   const undelivered: string[] = [];
   const codes: Record<string, number> = {};
-  for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
+  for (const seed of SEEDS) {
     const outcome = await run(seed);
     if (outcome.delivered) delivered++;
     else undelivered.push(`${seed}: ${outcome.codes.join(" ")}`);
     for (const code of outcome.codes) codes[code] = (codes[code] ?? 0) + 1;
   }
-  console.log(`${delivered} of ${RUNS} delivered; errors on the way: ${JSON.stringify(codes)}`);
+  console.log(`${delivered} of ${SEEDS.length} delivered; errors on the way: ${JSON.stringify(codes)}`);
   assert.deepEqual(undelivered, [], "flights that never ended");
 });

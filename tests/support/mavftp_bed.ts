@@ -1,4 +1,5 @@
 /** The client and a simulated autopilot in one process, under a clock that tests move: no socket, no file, no wait. */
+import { DriverError } from "../../lib/driver/mod.ts";
 import { AutopilotCore, type CoreOptions, VirtualClock } from "./autopilot/mod.ts";
 import type { Clock } from "../../plugins/mavftp/clock.ts";
 import type { Chunk } from "../../plugins/mavftp/assembly.ts";
@@ -49,7 +50,9 @@ export class MemoryLanding implements Landing {
     const inOverlap = this.positionBytes - this.#overlapAt;
     const compared = Math.max(0, Math.min(bytes.length, this.overlap.length - inOverlap));
     for (let at = 0; at < compared; at++) {
-      if (bytes[at] !== this.overlap[inOverlap + at]) throw new Error(`Differs at ${this.positionBytes + at}`);
+      if (bytes[at] !== this.overlap[inOverlap + at]) {
+        throw new DriverError("corrupt", `Log differs from the part already held at byte ${this.positionBytes + at}`);
+      }
     }
     this.positionBytes += bytes.length;
     if (compared < bytes.length) this.#pieces.push(bytes.slice(compared));
