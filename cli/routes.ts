@@ -12,6 +12,7 @@ import type { Flags as DoctorFlags } from "./commands/doctor.ts";
 import type { Flags as LsFlags } from "./commands/ls.ts";
 import type { Flags as StatusFlags } from "./commands/status.ts";
 import type { Flags as SyncFlags } from "./commands/sync.ts";
+import type { Flags as TokenFlags } from "./commands/token.ts";
 import type { Flags as VersionFlags } from "./commands/version.ts";
 import { deviceNames, jobNames } from "./commands/names.ts";
 import { config, docs, flag, json, lazy, name, text, value } from "./route_parts.ts";
@@ -40,6 +41,7 @@ const sync = buildCommand<SyncFlags, [], Context>({
       progress: { kind: "boolean", optional: true, brief: "Live lines on a terminal" },
       verbose: flag("Tell more"),
       quiet: flag("Tell only of trouble"),
+      http: value("Serve the status page on ADDRESS, such as 127.0.0.1:8384", "ADDRESS"),
       rebuildState: flag("Make a damaged state store anew from what source and targets hold"),
     },
     aliases: { c: "config", n: "dryRun", j: "job", v: "verbose", q: "quiet" },
@@ -74,6 +76,20 @@ const status = buildCommand<StatusFlags, [], Context>({
     `Shows one word (ok, working, waiting, attention), how far the files of each job are, devices, what needs a person,
 and the spool. Reads only, so it may run beside "filesync sync".`,
     [["status", "for people"], ["status --json", "for programs, with the same content"]],
+  ),
+});
+
+const token = buildCommand<TokenFlags, [], Context>({
+  loader: lazy(() => import("./commands/token.ts")),
+  parameters: {
+    flags: { config, remove: flag("Take the token back"), json },
+    aliases: { c: "config" },
+  },
+  docs: docs(
+    "Make the token that the status page asks other machines for",
+    `Prints a new token, once: its hash alone is kept beside the state store, and the one before it is not taken any more.
+Type it into the page, or send it as "Authorization: Bearer TOKEN". On this machine itself the page needs none.`,
+    [["token", "let a phone see the page"], ["token --remove", "let nobody else see it any more"]],
   ),
 });
 
@@ -230,6 +246,7 @@ export const routes = buildRouteMap<string, Context>({
     }),
     service,
     serve,
+    token,
     completions,
     man,
     version,

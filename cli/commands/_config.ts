@@ -11,9 +11,14 @@ export interface Loaded {
 
 /**
  * Reads the configuration that `--config` or its variable names, or the first of the default places.
+ * @param flags settings that other options give, by key
  * @throws {ConfigError} If there is none, or with everything that is wrong in it
  */
-export function readConfig(context: Context, flag: string | undefined): Loaded {
+export function readConfig(
+  context: Context,
+  flag: string | undefined,
+  flags: Record<string, string | undefined> = {},
+): Loaded {
   const file = findConfigFile(flag, context.variables);
   // Plugins are looked for where the file says, and its devices are checked against what the plugins say.
   let pluginDirs: string[] = [];
@@ -24,7 +29,7 @@ export function readConfig(context: Context, flag: string | undefined): Loaded {
     if (!(error instanceof ConfigError)) throw error;
   }
   const plugins = discoverPlugins({ configDirs: pluginDirs, env: context.env });
-  return { config: loadConfig(file, { env: context.variables, plugins }), plugins };
+  return { config: loadConfig(file, { env: context.variables, flags, plugins }), plugins };
 }
 
 /** `plugins.dirs` of a configuration, when there is one that can be read: drivers are listed without one too. */

@@ -13,6 +13,7 @@ import { ServiceWords } from "../output/service_words.ts";
 import { summaryLines } from "../output/summary.ts";
 import { VERSION } from "../version.ts";
 import { readConfig } from "./_config.ts";
+import { Page } from "./_page.ts";
 import { printPlan } from "./_plan.ts";
 import { StopSignals } from "./_signals.ts";
 
@@ -30,6 +31,7 @@ export interface Flags {
   verbose?: boolean;
   quiet?: boolean;
   rebuildState?: boolean;
+  http?: string;
 }
 
 export async function run(context: Context, flags: Flags): Promise<number> {
@@ -40,7 +42,7 @@ export async function run(context: Context, flags: Flags): Promise<number> {
   if (verbose && quiet) throw new CliError(EXIT.usage, 'Cannot be both "--verbose" and "--quiet"');
   const isDryRun = context.switch(flags.dryRun, "dry-run");
   const wantsLive = context.switch(flags.progress, "progress", !context.switch(undefined, "no-progress"));
-  const { config, plugins } = readConfig(context, flags.config);
+  const { config, plugins } = readConfig(context, flags.config, { "http.listen": context.option(flags.http, "http") });
   const jobs = context.options(flags.job, "job");
 
   // Events on the same screen would tear the live lines apart.
@@ -110,8 +112,11 @@ async function sync(context: Context, work: Work): Promise<number> {
     const names = (jobs ?? config.jobs.map((job) => job.name)).map((name) => `"${name}"`).join(", ");
     log.info(`Running until stopped: ${names}`);
   }
+  const { listen: address } = config.http;
+  const page = address === undefined ? undefined : new Page(config, address, events);
   let summary;
   try {
+    await page?.start();
     summary = await runSync(config, {
       once,
       ...(jobs === undefined ? {} : { jobs }),
@@ -123,6 +128,7 @@ async function sync(context: Context, work: Work): Promise<number> {
     });
   } finally {
     service.end();
+    await page?.end();
   }
   const exitCode = signals.exitCode ?? summary.exitCode;
   if (!isSummaryTold) events.emit({ event: "summary", ...summary, exitCode });

@@ -1,5 +1,5 @@
 /** `filesync why PATH`. */
-import { readWhy, type WhyReport } from "../../lib/engine/mod.ts";
+import { readWhy, tellWhy } from "../../lib/engine/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { whyLines } from "../output/why.ts";
@@ -18,7 +18,7 @@ export async function run(context: Context, flags: Flags, typed: string): Promis
   const report = await readWhy(config, path, flags.job);
   const code = report.histories.length > 0 ? 0 : 1;
   if (context.switch(flags.json, "json")) {
-    printJson(context, path, report);
+    for (const source of tellWhy(path, report)) context.printJson(source);
     return code;
   }
   if (code !== 0) {
@@ -32,32 +32,4 @@ export async function run(context: Context, flags: Flags, typed: string): Promis
     if (!context.print(line)) break;
   }
   return code;
-}
-
-/** A line for each source that has the path. Times of the daemon's own clock mean nothing elsewhere. */
-function printJson(context: Context, path: string, report: WhyReport): void {
-  const { histories, copies, closed, nearest, reasons, pid, nowMs } = report;
-  if (histories.length === 0) context.printJson({ schema: 1, path, known: false, reasons, nearest });
-  const next = <T extends { retryAtMs?: number }>({ retryAtMs, ...rest }: T) => ({
-    ...rest,
-    ...(retryAtMs === undefined ? {} : { inBackOff: true }),
-    ...(retryAtMs === undefined || nowMs === undefined
-      ? {}
-      : { retryInMs: Math.max(0, Math.round(retryAtMs - nowMs)) }),
-  });
-  for (const history of histories) {
-    const generations = history.generations.map((file) => ({
-      ...next(file),
-      deliveries: file.deliveries.map(next),
-      ...(copies.has(file.id) ? { spool: copies.get(file.id) } : {}),
-    }));
-    context.printJson({
-      schema: 1,
-      known: true,
-      ...history,
-      generations,
-      closed,
-      ...(pid === undefined ? {} : { pid }),
-    });
-  }
 }

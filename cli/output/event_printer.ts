@@ -3,7 +3,7 @@
  * finds no room is dropped, progress first, and the next line that comes through says how many were.
  */
 import type { Config } from "../../lib/config/types.ts";
-import { type FilesyncEvent, mayWait, Outlet, type OutletStream } from "../../lib/observe/mod.ts";
+import { EventTeller, type FilesyncEvent, mayWait, Outlet, type OutletStream } from "../../lib/observe/mod.ts";
 import { safeJson } from "../context.ts";
 
 /** Characters that wait for the reader at most. */
@@ -13,16 +13,13 @@ const BEHIND = 256 * 1024;
 
 export class EventPrinter {
   readonly #outlet: Outlet;
-  readonly #devices = new Map<string, string>();
+  readonly #teller: EventTeller;
   #dropped = 0;
   #isTold = false;
 
   constructor(config: Config, stream: OutletStream = Deno.stdout) {
     this.#outlet = new Outlet(stream, { waitingMax: WAITING_MAX, mayWait: mayWait("/dev/stdout") });
-    for (const job of config.jobs) {
-      this.#devices.set(keyOf(job.name), job.source.name);
-      for (const target of job.targets) this.#devices.set(keyOf(job.name, target.name), target.device.name);
-    }
+    this.#teller = tellerOf(config);
   }
 
   /** Prints an event; `false` for the first one that nobody can read any more. */
@@ -33,11 +30,8 @@ export class EventPrinter {
       return !isNews;
     }
     if (event.event === "progress" && this.#outlet.waiting > BEHIND) return true;
-    const device = this.#deviceOf(event);
     const line = {
-      schema: 1,
-      ...event,
-      ...(device === undefined ? {} : { device }),
+      ...this.#teller.tell(event),
       ...(this.#dropped === 0 ? {} : { eventsDropped: this.#dropped }),
     };
     const before = this.#outlet.dropped;
@@ -51,14 +45,12 @@ export class EventPrinter {
   async end(patienceMs: number): Promise<void> {
     await this.#outlet.flush(patienceMs);
   }
-
-  /** The device that an event of a file is about. */
-  #deviceOf(event: FilesyncEvent): string | undefined {
-    if (!("job" in event)) return undefined;
-    return this.#devices.get(keyOf(event.job, "target" in event ? event.target : undefined));
-  }
 }
 
-function keyOf(job: string, target = ""): string {
-  return `${job}\n${target}`;
+/** Knows the devices of a configuration. */
+export function tellerOf({ jobs }: Config): EventTeller {
+  return new EventTeller(jobs.flatMap((job) => [
+    { job: job.name, device: job.source.name },
+    ...job.targets.map(({ name, device }) => ({ job: job.name, target: name, device: device.name })),
+  ]));
 }

@@ -3,7 +3,7 @@
  */
 import { type FilesyncEvent, setConsoleWriter, writeAllSync } from "../../lib/observe/mod.ts";
 import { Painter } from "./painter.ts";
-import { Progress } from "./progress.ts";
+import { Progress } from "../../lib/observe/mod.ts";
 import { render } from "./render.ts";
 import { terminalSize } from "./terminal.ts";
 

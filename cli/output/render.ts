@@ -3,7 +3,7 @@
  */
 import { visible } from "../../lib/observe/mod.ts";
 import { formatEta, formatRate, formatShare } from "./format.ts";
-import { etaMs, type Moving, type Progress } from "./progress.ts";
+import { etaMs, type Moving, type Progress } from "../../lib/observe/mod.ts";
 import { displayWidth, fit, truncateMiddle } from "./width.ts";
 
 export interface RenderOptions {

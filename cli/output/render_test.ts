@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { EventBody, FilesyncEvent } from "../../lib/observe/mod.ts";
-import { Progress } from "./progress.ts";
+import { Progress } from "../../lib/observe/mod.ts";
 import { render } from "./render.ts";
 import { displayWidth } from "./width.ts";
 

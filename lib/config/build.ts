@@ -6,7 +6,16 @@ import { type PluginSchemas, prepareArgs } from "./args.ts";
 import { targetsOf } from "./check.ts";
 import type { Path } from "./explain.ts";
 import type { ConfigFile, JobFile } from "./file_schema.ts";
-import type { Config, DeviceConfig, FinderConfig, JobConfig, LogConfig, RulesConfig, TargetConfig } from "./types.ts";
+import type {
+  Config,
+  DeviceConfig,
+  FinderConfig,
+  HttpConfig,
+  JobConfig,
+  LogConfig,
+  RulesConfig,
+  TargetConfig,
+} from "./types.ts";
 
 /** What the file alone does not say. */
 export interface BuildOptions {
@@ -61,7 +70,6 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
     if (job.rules.include.length === 0) notices.push(`Job "${job.name}" takes no file: "rules.include" is empty`);
   }
   // Honest until they do something.
-  if (value.http.listen !== null) notices.push('Key "http.listen" is kept, and nothing acts on it yet');
   for (const name of Object.keys(value.hooks).filter((name) => name !== "safe_to_unplug")) {
     notices.push(`Key "hooks.${name}" is kept, and nothing acts on it yet`);
   }
@@ -79,7 +87,7 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
     },
     log,
     pluginDirs: value.plugins.dirs.map((dir) => resolve(base, dir)),
-    http: value.http.listen === null ? {} : { listen: value.http.listen },
+    http: buildHttp(value.http, base),
     hooks: value.hooks,
     devices: [...devices.values()],
     jobs,
@@ -88,6 +96,15 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
   };
   if (disabledJobs.length > 0) config.disabledJobs = disabledJobs;
   return config;
+}
+
+function buildHttp({ listen, read_only, hosts, proxy }: ConfigFile["http"], base: string): HttpConfig {
+  return {
+    ...(listen === null ? {} : { listen: "path" in listen ? { path: resolve(base, listen.path) } : listen }),
+    readOnly: read_only,
+    hosts,
+    ...(proxy === null ? {} : { proxy }),
+  };
 }
 
 function buildJob(job: JobFile, source: DeviceConfig, targets: TargetConfig[]): JobConfig {

@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import type { JsonSchema } from "./json_schema.ts";
+import type { ListenAddress } from "./types.ts";
 import { parseDuration, parseRate, parseSize, parseWindow } from "./units.ts";
 
 // A configuration is parsed once: code that zod compiled for it would only take memory for as long as the program runs.
@@ -137,8 +138,15 @@ export const configSchema = z.strictObject({
     dirs: z.array(path()).prefault([]).describe("Directories that hold plugins, searched after the built-in ones"),
   }).prefault({}).describe("Where drivers are found"),
   http: z.strictObject({
-    listen: parsed(z.string(), parseListen, 'an address such as "127.0.0.1:8080"').nullable().prefault(null)
-      .describe("Address of the status page; null is none"),
+    listen: parsed(z.string(), parseListen, 'an address such as "127.0.0.1:8384"').nullable().prefault(null)
+      .describe('Address of the status page, such as "127.0.0.1:8384" or "unix:/run/filesync/page.sock"; null is none'),
+    read_only: z.boolean().prefault(false).describe("Whether nobody can change anything on the page"),
+    hosts: z.array(z.string()).prefault([])
+      .describe("Further names of this machine that browsers may ask for, such as the name that a proxy has"),
+    proxy: z.strictObject({
+      header: z.string().regex(/^[\w-]+$/).describe('Header that names who was let in, such as "X-Forwarded-User"'),
+      from: z.array(z.string()).prefault(["127.0.0.1", "::1"]).describe("Addresses of the proxy"),
+    }).nullable().prefault(null).describe("A proxy that lets people in itself; without its header the token is needed"),
   }).prefault({}).describe("The status page"),
   hooks: z.record(z.string(), z.unknown()).refine(hasCommands, {
     path: ["safe_to_unplug"],
@@ -165,13 +173,16 @@ function hasCommands({ safe_to_unplug: argv }: Record<string, unknown>): boolean
     (Array.isArray(argv) && argv.length > 0 && argv.every((word) => typeof word === "string") && argv[0] !== "");
 }
 
-function parseListen(value: string): string {
-  const match = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/]*):(\d{1,5})$/.exec(value.trim());
-  const port = Number(match?.[2] ?? 0);
+function parseListen(value: string): ListenAddress {
+  const path = /^unix:(.+)$/.exec(value.trim())?.[1];
+  if (path !== undefined) return { path };
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/[\]]*)):(\d{1,5})$/.exec(value.trim());
+  const port = Number(match?.[3] ?? 0);
   if (match === null || port > 65535) {
-    throw new SyntaxError(`Expected an address such as "127.0.0.1:8080", got ${JSON.stringify(value)}`);
+    throw new SyntaxError(`Expected an address such as "127.0.0.1:8384", got ${JSON.stringify(value)}`);
   }
-  return value.trim();
+  // ":8384" is every address of the machine, as elsewhere.
+  return { hostname: match[1] ?? (match[2] === "" ? "0.0.0.0" : match[2]!), port };
 }
 
 /** Whether a path starts with `~`, which only a shell expands. */

@@ -76,7 +76,7 @@ Deno.test("loadConfig() fills in every default", () => {
     spool: { dir: `${dir}/filesync.db.spool`, quotaBytes: 2 ** 31, minFreeBytes: 200 * 2 ** 20, refetch: true },
     log: { level: "info", maxBytes: 10 * 2 ** 20, keep: 5 },
     pluginDirs: [],
-    http: {},
+    http: { readOnly: false, hosts: [] },
     hooks: {},
     devices: [device("a.source", "jobs[0].source"), device("a.local", "jobs[0].target")],
     jobs: [{
@@ -109,7 +109,7 @@ Deno.test("loadConfig() reads everything that the design's example holds", () =>
     "spool": { "dir": "./temp/spool", "quota": "1GiB", "min_free": 0, "refetch": false },
     "log": { "level": "debug", "file": "./temp/filesync.log", "max_size": "1MiB", "keep": 2 },
     "plugins": { "dirs": ["plug"] },
-    "http": { "listen": "127.0.0.1:8080" }, "hooks": { "parked": ["mail"] },
+    "http": { "listen": "127.0.0.1:8080", "hosts": ["pi"], "proxy": { "header": "X-User" } }, "hooks": { "parked": ["mail"] },
     "devices": { "cam": { "driver": "local", "args": { "dir": "/mnt/cam" } }, "nas": { "driver": "ftp", "args": { "host": "h" } } },
     "jobs": [{
       "name": "logs", "source": "cam",
@@ -126,7 +126,12 @@ Deno.test("loadConfig() reads everything that the design's example holds", () =>
   assert.deepEqual(config.spool, { dir: `${dir}/temp/spool`, quotaBytes: 2 ** 30, minFreeBytes: 0, refetch: false });
   assert.deepEqual(config.log, { level: "debug", file: `${dir}/temp/filesync.log`, maxBytes: 2 ** 20, keep: 2 });
   assert.deepEqual(config.pluginDirs, [`${dir}/plug`]);
-  assert.deepEqual(config.http, { listen: "127.0.0.1:8080" });
+  assert.deepEqual(config.http, {
+    listen: { hostname: "127.0.0.1", port: 8080 },
+    readOnly: false,
+    hosts: ["pi"],
+    proxy: { header: "X-User", from: ["127.0.0.1", "::1"] },
+  });
   assert.deepEqual(config.devices.map(({ name }) => name), ["cam", "nas", "logs.second"]);
   const [first] = config.jobs;
   assert.equal(first?.source, config.devices[0]);

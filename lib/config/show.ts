@@ -4,7 +4,7 @@
 import type { PluginSchemas } from "./args.ts";
 import { mapValues } from "./references.ts";
 import { isSecret, redact, redactUrl } from "./redact.ts";
-import type { Config, DeviceConfig, JobConfig, Origin } from "./types.ts";
+import type { Config, DeviceConfig, HttpConfig, JobConfig, ListenAddress, Origin } from "./types.ts";
 import { formatDuration, formatRate, formatSize, formatWindow } from "./units.ts";
 
 /** What `config show` says. */
@@ -38,7 +38,7 @@ export function describeConfig(config: Config, options: DescribeOptions = {}): R
       keep: config.log.keep,
     },
     plugins: { dirs: config.pluginDirs },
-    http: { listen: config.http.listen ?? null },
+    http: describeHttp(config.http),
     hooks: mapValues(config.hooks, (value, path) => {
       if (path.length > 0 && isSecret(path, undefined)) return "***";
       return typeof value === "string" ? redactUrl(value) : value;
@@ -48,6 +48,20 @@ export function describeConfig(config: Config, options: DescribeOptions = {}): R
   };
   if (options.origin === true) shown.origin = describeOrigins(config.origins ?? {});
   return shown;
+}
+
+function describeHttp({ listen, readOnly, hosts, proxy }: HttpConfig): Record<string, unknown> {
+  return {
+    listen: listen === undefined ? null : formatListen(listen),
+    read_only: readOnly,
+    hosts,
+    proxy: proxy ?? null,
+  };
+}
+
+function formatListen(listen: ListenAddress): string {
+  if ("path" in listen) return `unix:${listen.path}`;
+  return `${listen.hostname.includes(":") ? `[${listen.hostname}]` : listen.hostname}:${listen.port}`;
 }
 
 function describeJob(job: JobConfig, device: (config: DeviceConfig) => unknown): Record<string, unknown> {

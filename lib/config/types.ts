@@ -88,6 +88,20 @@ export interface Origin {
   line?: number;
 }
 
+/** An address of this machine, or a Unix socket. */
+export type ListenAddress = { hostname: string; port: number } | { path: string };
+
+/** The status page. */
+export interface HttpConfig {
+  /** `undefined`: there is no page. */
+  listen?: ListenAddress;
+  readOnly: boolean;
+  /** Further names by which browsers may ask for it, without port. */
+  hosts: string[];
+  /** A proxy that says by a header whom it has let in. */
+  proxy?: { header: string; from: string[] };
+}
+
 /** A whole configuration. */
 export interface Config {
   /** The file that was read, absolute. */
@@ -96,7 +110,7 @@ export interface Config {
   spool: SpoolConfig;
   log: LogConfig;
   pluginDirs: string[];
-  http: { listen?: string };
+  http: HttpConfig;
   hooks: Record<string, unknown>;
   devices: DeviceConfig[];
   jobs: JobConfig[];

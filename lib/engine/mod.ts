@@ -8,3 +8,4 @@ export * from "./commands.ts";
 export * from "./engine.ts";
 export * from "./errors.ts";
 export * from "./inspect.ts";
+export * from "./look.ts";

@@ -16,6 +16,15 @@ export interface Log {
   error(message: string): void;
 }
 
+/** One line of the log, as it was told. */
+export interface LogLine {
+  /** ISO 8601, UTC. */
+  time: string;
+  level: LogLevel;
+  scope: string;
+  message: string;
+}
+
 /** Where the log goes. */
 export interface LogOptions {
   /** The least level that is written. */
@@ -47,6 +56,8 @@ const PRIORITY: Record<LogLevel, number> = { debug: 7, info: 6, warning: 4, erro
 const REPEAT_REPORT_MS = 30_000;
 /** Scopes whose last message is remembered; more than a configuration has devices and jobs. */
 const SCOPES_MAX = 256;
+/** Lines that are kept for who looks later. */
+const TAIL_MAX = 200;
 /** A log line may be this late in the file, ms: each flush costs the card an fsync. */
 const FILE_FLUSH_MS = 1000;
 
@@ -66,6 +77,7 @@ interface Active {
 let active: Active | undefined;
 let consoleWriter: (text: string) => void = writeToStderr;
 const repeats = new Map<string, Repeat>();
+const tail: LogLine[] = [];
 
 function writeToStderr(text: string): void {
   stderrOutlet().write(text);
@@ -74,6 +86,11 @@ function writeToStderr(text: string): void {
 /** Puts console lines elsewhere, for live lines that must stay below them; without an argument back to stderr. */
 export function setConsoleWriter(write: (text: string) => void = writeToStderr): void {
   consoleWriter = write;
+}
+
+/** The last lines of level info and above, the oldest first; at most 200. */
+export function logTail(): LogLine[] {
+  return [...tail];
 }
 
 /** The log of one scope: a station, a job, a device. May be asked for before the log is configured. */
@@ -176,11 +193,20 @@ export async function configureLog(options: LogOptions): Promise<void> {
     active = {
       least: Math.min(...leasts),
       // As a property: a template's braces are taken apart, and a file's name may have some.
-      write: (level, scope, text) => logtape.getLogger(["filesync", scope])[level]("{text}", { text }),
+      write: (level, scope, text) => {
+        keep(level, scope, text);
+        logtape.getLogger(["filesync", scope])[level]("{text}", { text });
+      },
       close: () => logtape.reset(),
     };
   }
   if (failure !== undefined) logFor("log").warning(failure);
+}
+
+function keep(level: LogLevel, scope: string, text: string): void {
+  if (ORDER[level] < ORDER.info) return;
+  tail.push({ time: new Date().toISOString(), level, scope: visible(scope), message: visible(text) });
+  if (tail.length > TAIL_MAX) tail.shift();
 }
 
 /** Writes what is still to be written and falls silent. */

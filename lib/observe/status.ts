@@ -95,3 +95,14 @@ export interface StatusReport {
   resentBytes: number;
   resentUploadBytes: number;
 }
+
+/** How far a queue is behind. Milliseconds since 1970 UTC. */
+export interface QueueAge {
+  job: string;
+  /** Absent: files that wait for the source. */
+  target?: string;
+  /** When the oldest file that waits was found; absent: nothing waits. */
+  oldestMs?: number;
+  /** When the last file arrived; absent: none did lately. */
+  lastDeliveredMs?: number;
+}

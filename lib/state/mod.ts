@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./admin.ts";
+export * from "./browse.ts";
 export * from "./deliveries.ts";
 export * from "./doubt.ts";
 export * from "./ending.ts";
@@ -20,4 +21,5 @@ export * from "./shelving.ts";
 export * from "./status.ts";
 export * from "./store.ts";
 export * from "./store_exists.ts";
+export * from "./waiting.ts";
 export * from "./writable.ts";

@@ -1,4 +1,5 @@
 /** The program as one file, run like a user's who has nothing else. */
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 
 /** Nobody, who owns nothing. */
@@ -59,14 +60,16 @@ export function arm64Libraries(): string | undefined {
   });
 }
 
-/** Has qemu run what `cache` holds: a program for arm64 that was unpacked there. */
+/** Has qemu run what `cache` holds: a program for arm64 that was unpacked there, by whichever user. */
 export function emulate(cache: string): void {
   const [hash = ""] = [...Deno.readDirSync(cache)].map(({ name }) => name);
   const unpacked = join(cache, hash);
   Deno.renameSync(join(unpacked, "filesync"), join(unpacked, "emulated"));
+  // Where they came from may be closed to that user.
+  cpSync(`${arm64Libraries()}/lib`, join(unpacked, "lib"), { recursive: true });
   Deno.writeTextFileSync(
     join(unpacked, "filesync"),
-    `#!/bin/sh\nexec qemu-aarch64-static -L '${arm64Libraries()}' '${unpacked}/emulated' "$@"\n`,
+    `#!/bin/sh\nexec qemu-aarch64-static -L '${unpacked}' '${unpacked}/emulated' "$@"\n`,
     { mode: 0o755 },
   );
 }

@@ -1,24 +1,26 @@
-/** The README says what is so: its links lead somewhere, its examples are valid, its tables are fresh. */
+/** The documents for users say what is so: links lead somewhere, examples are valid, tables are fresh. */
 import assert from "node:assert/strict";
 import { withoutPadding } from "../cli/build/option_table.ts";
-import { freshReadme } from "../cli/build/readme.ts";
+import { DOCUMENTS, freshDocument } from "../cli/build/documents.ts";
 import { PROJECT_ROOT, readProjectFile } from "./support/project_files.ts";
 
 const README = readProjectFile("README.md");
 
-Deno.test("README.md has the tables of options that the schemas give", () => {
-  assert.equal(
-    withoutPadding(README),
-    withoutPadding(freshReadme(README)),
-    "stale: run deno run -A cli/build/readme.ts and deno fmt README.md",
-  );
-});
+for (const name of DOCUMENTS) {
+  Deno.test(`${name} has the tables of options that the schemas give`, () => {
+    const text = readProjectFile(name);
+    assert.equal(
+      withoutPadding(text),
+      withoutPadding(freshDocument(text)),
+      "stale: run deno run -A cli/build/documents.ts and deno fmt README.md docs",
+    );
+  });
 
-Deno.test("README.md links to files that are there", () => {
-  const links = [...README.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path]) => path ?? "");
-  assert.ok(links.length > 3);
-  for (const path of links) assert.ok(Deno.statSync(new URL(path, PROJECT_ROOT)).isFile, path);
-});
+  Deno.test(`${name} links to files that are there`, () => {
+    const links = [...readProjectFile(name).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path]) => path ?? "");
+    for (const path of links) assert.ok(Deno.statSync(new URL(path, new URL(name, PROJECT_ROOT))).isFile, path);
+  });
+}
 
 Deno.test("README.md names tasks that are there", () => {
   const { tasks } = JSON.parse(readProjectFile("deno.json")) as { tasks: Record<string, unknown> };

@@ -1,7 +1,7 @@
 /**
  * What is going on, made of events: the moving files with their rates, and counts. Bounded by what moves at once.
  */
-import type { FilesyncEvent } from "../../lib/observe/mod.ts";
+import type { FilesyncEvent } from "./events.ts";
 
 /** Weight of the past in a rate fades with this time, ms. */
 const RATE_TAU_MS = 5000;
@@ -48,6 +48,7 @@ export class Rate {
     return this.#weight > 0;
   }
 
+  /** How long it was watched, milliseconds. */
   ageMs(nowMs: number): number {
     return this.#firstMs === undefined ? 0 : nowMs - this.#firstMs;
   }
@@ -80,6 +81,7 @@ export interface Totals {
   waiting: number;
 }
 
+/** The files that move and the counts, kept by applying each event. */
 export class Progress {
   readonly #targetsOf: Map<string, number>;
   readonly #moving = new Map<string, Moving>();

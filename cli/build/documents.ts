@@ -1,11 +1,14 @@
-/** Writes the README's tables of options anew: `deno run -A cli/build/readme.ts`, then `deno fmt README.md`. */
+/** Writes the tables of options in the documents anew: `deno run -A cli/build/documents.ts`, then `deno fmt README.md docs`. */
 import { configJsonSchema } from "../../lib/config/mod.ts";
 import { argsTable, configTable, replaceMade } from "./option_table.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** The README as its tables should be. */
-export function freshReadme(text: string): string {
+/** The documents for users that hold such tables. */
+export const DOCUMENTS: readonly string[] = ["README.md", "docs/drivers.md"];
+
+/** A document as its tables should be. */
+export function freshDocument(text: string): string {
   return replaceMade(text, (name) => {
     if (name === "config") return configTable(configJsonSchema());
     const manifest = new URL(`plugins/${name.replace(/^driver: /, "")}/filesync-plugin.json`, ROOT);
@@ -15,6 +18,8 @@ export function freshReadme(text: string): string {
 }
 
 if (import.meta.main) {
-  const readme = new URL("README.md", ROOT);
-  Deno.writeTextFileSync(readme, freshReadme(Deno.readTextFileSync(readme)));
+  for (const name of DOCUMENTS) {
+    const path = new URL(name, ROOT);
+    Deno.writeTextFileSync(path, freshDocument(Deno.readTextFileSync(path)));
+  }
 }

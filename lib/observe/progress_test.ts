@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { EventBody, FilesyncEvent } from "../../lib/observe/mod.ts";
+import type { EventBody, FilesyncEvent } from "./events.ts";
 import { etaMs, Progress, Rate } from "./progress.ts";
 
 const at = (body: EventBody) => ({ ...body, time: "2026-11-23T10:00:00Z" }) as FilesyncEvent;
