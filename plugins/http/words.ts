@@ -20,13 +20,17 @@ export function isMarkup(text: string): boolean {
 
 /** A server's words in one line, quoted. */
 export function wordsOfBody(text: string): string {
-  const plain = isMarkup(text)
-    // `s:message` is sabre/dav's, and so Nextcloud's.
-    ? /<(?:s:message|title)[^>]*>([^<]*)/i.exec(text)?.[1] ??
-      text.replace(/<(style|script)[\s\S]*?<\/\1>|<[^>]*>/gi, " ")
-    : text;
+  const plain = isMarkup(text) ? wordsOfPage(text) : text;
   // deno-lint-ignore no-control-regex
   const line = plain.replace(/[\u0000-\u001f\u007f-\u009f\s]+/g, " ").trim();
   if (line === "") return "no words";
   return `"${line.length > WORDS_MAX ? `${line.slice(0, WORDS_MAX)}…` : line}"`;
+}
+
+function wordsOfPage(text: string): string {
+  // `s:message` is sabre/dav's, and so Nextcloud's.
+  const title = /<(?:s:message|title)[^>]*>([^<]*)/i.exec(text)?.[1];
+  // Flight Review's "Error 400" says nothing that the status does not say; the page does.
+  if (title !== undefined && !/^\s*(http )?error \d{3}\s*$/i.test(title)) return title;
+  return text.replace(/<(style|script|title)[\s\S]*?<\/\1>|<[^>]*>/gi, " ");
 }

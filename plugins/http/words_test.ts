@@ -19,4 +19,6 @@ Deno.test("wordsOfBody() finds the words in a page, in an error of sabre/dav, an
   assert.equal(wordsOfBody(sabre), '"Locked"');
   assert.equal(wordsOfBody("disk\r\nfull \u001b[31m"), '"disk full [31m"');
   assert.equal(wordsOfBody("<p></p>"), "no words");
+  const flightReview = "\n<html><title>Error 400</title>\n<body>HTTP Error 400: Invalid File</body>\n</html>\n";
+  assert.equal(wordsOfBody(flightReview), '"HTTP Error 400: Invalid File"');
 });

@@ -92,7 +92,7 @@ function notTheServer(answer: Answer): DriverError {
 
 function refused(answer: Answer, config: PostConfig, nowMs: number): DriverError {
   const { status } = answer;
-  const [code, hint] = meaningOf(status, config);
+  const [code, hint] = meaningOf(answer, config);
   // A gateway has handed the whole form on and waits no longer: it may have arrived all the same.
   if ((status === 504 || status === 524) && !answer.isEarly && !config.isAskable) {
     return new DriverError("uncertain", `Server answers ${status} after all was sent: ${wordsOfBody(answer.text)}`, {
@@ -105,17 +105,19 @@ function refused(answer: Answer, config: PostConfig, nowMs: number): DriverError
   return new DriverError(code, `Server answers ${status}: ${wordsOfBody(answer.text)}`, details);
 }
 
-function meaningOf(status: number, config: PostConfig): [code: ErrorCode, hint?: string] {
+const LIMIT_HINT = 'The server, or a proxy before it, has a limit: set "max_size" to it';
+
+function meaningOf({ status, isEarly }: Answer, config: PostConfig): [code: ErrorCode, hint?: string] {
   switch (status) {
     case 400:
     case 422:
-      return config.isFlightReview
-        ? ["rejected"]
-        : ["rejected", 'Check "values" and "field" against what the form wants'];
+      // Tornado says so of a request that is over its limit, before it reads any of it.
+      if (config.isFlightReview) return isEarly ? ["rejected", LIMIT_HINT] : ["rejected"];
+      return ["rejected", 'Check "values" and "field" against what the form wants'];
     case 415:
       return ["rejected"];
     case 413:
-      return ["rejected", 'The server, or a proxy before it, has a limit: set "max_size" to it'];
+      return ["rejected", LIMIT_HINT];
     case 401:
     case 407:
       return ["denied", 'Give what the server wants in "headers", such as Authorization'];

@@ -12,12 +12,13 @@ import {
   type UploadParams,
 } from "../../lib/driver/mod.ts";
 import { ConnectionLost } from "../http/lost.ts";
-import { linkOf, searchRefused } from "./answer.ts";
+import { linkOf } from "./answer.ts";
 import { check } from "./check.ts";
 import { parseConfig, type PostConfig } from "./config.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
-import { checkIsLog, FLIGHT_REVIEW_BODY_BYTES, linkInSearch, searchUrl, taggedValues, tagOf } from "./flight_review.ts";
-import { fetchText, isReachable } from "./reach.ts";
+import { checkIsLog, FLIGHT_REVIEW_BODY_BYTES, taggedValues } from "./flight_review.ts";
+import { isReachable } from "./reach.ts";
+import { findLog } from "./search.ts";
 import { sendForm } from "./send.ts";
 
 /** Forms of one server that are filled in at once: a Flight Review reads each log before it answers. */
@@ -74,10 +75,7 @@ export class PostDriver implements Driver {
       if (!config.isAskable) {
         throw new DriverError("uncertain", "the server cannot be asked what it has");
       }
-      const tag = tagOf(params.sha256);
-      const { status, text } = await fetchText(config, searchUrl(config.url, tag), call.signal);
-      if (status !== 200) throw searchRefused(status);
-      const link = linkInSearch(text, tag, config.url);
+      const link = await findLog(config, params, call);
       return link === undefined ? null : receipt(params, link);
     });
   }

@@ -1,6 +1,6 @@
 /**
  * What is peculiar to PX4 Flight Review, the server behind logs.px4.io. Source: `app/tornado_handlers/upload.py` and
- * `browse.py` of PX4/flight_review, June 2026. The server never de-duplicates: each post makes another public or private
+ * `browse.py` of PX4/flight_review, June 2026 (26c8707), and that server itself. The server never de-duplicates: each post makes another public or private
  * log, so what was sent is tagged and looked for before it is sent again.
  */
 import { DriverError } from "../../lib/driver/mod.ts";
@@ -47,50 +47,6 @@ export function taggedValues(values: ReadonlyMap<string, string>, sha256: string
 /** Whether the server can be asked for an upload: it lists public logs only, and none of `CI`. */
 export function isSearchable(values: ReadonlyMap<string, string>): boolean {
   return values.get("type") === "flightreport" && values.get("public") === "true" && values.get("source") !== "CI";
-}
-
-/** Where to ask for an upload with `tag`, beside the address of the form. */
-export function searchUrl(uploaderUrl: URL, tag: string): URL {
-  const url = new URL("browse_data_retrieval", uploaderUrl);
-  for (
-    const [name, value] of Object.entries({
-      draw: "1",
-      start: "0",
-      length: "10",
-      "order[0][column]": "0",
-      "order[0][dir]": "desc",
-      "search[value]": tag,
-    })
-  ) url.searchParams.set(name, value);
-  return url;
-}
-
-/**
- * The link to the log that carries `tag`, in the answer of the search; `undefined` when it lists none.
- * @throws {DriverError} `unavailable` when a page came instead, `uncertain` when it is no such answer
- */
-export function linkInSearch(text: string, tag: string, uploaderUrl: URL): string | undefined {
-  let rows: unknown;
-  try {
-    rows = JSON.parse(text)?.data;
-  } catch {
-    rows = undefined;
-  }
-  if (!Array.isArray(rows)) {
-    if (/^\s*</.test(text)) {
-      throw new DriverError("unavailable", "Something else than the upload server answers the search", {
-        hint: "A network that wants a login first looks so",
-      });
-    }
-    throw new DriverError("uncertain", "Server's search answers with something else than a list");
-  }
-  for (const row of rows) {
-    const words = JSON.stringify(row);
-    if (words === undefined || !words.includes(tag)) continue;
-    const link = /\/?plot_app\?log=[0-9a-fA-F-]{36}/.exec(words)?.[0];
-    if (link !== undefined) return new URL(link, uploaderUrl).href;
-  }
-  return undefined;
 }
 
 /** Whether a link is that of a log, and not of a portal that stands in the way. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DriverError } from "../../lib/driver/mod.ts";
 import { parseConfig } from "./config.ts";
-import { checkIsLog, isSearchable, linkInSearch, searchUrl, taggedValues, tagOf } from "./flight_review.ts";
+import { checkIsLog, isSearchable, taggedValues, tagOf } from "./flight_review.ts";
 
 const SHA256 = "a".repeat(64);
 
@@ -40,28 +40,6 @@ Deno.test("isSearchable() only for public flight reports, as the server lists no
   assert.equal(isSearchable(valuesOf({ public: true })), false);
   assert.equal(isSearchable(valuesOf({ public: true, type: "flightreport" })), true);
   assert.equal(isSearchable(valuesOf({ public: true, type: "flightreport", source: "CI" })), false);
-});
-
-Deno.test("linkInSearch() finds the log with the tag, and only that", () => {
-  const url = new URL("https://logs.px4.io/upload");
-  const row = (tag: string) => [1, '<a href="plot_app?log=0f7f3f4e-9f8e-4a39-8a52-1c2d3e4f5a6b">2026</a>', tag];
-  const text = (...rows: unknown[]) => JSON.stringify({ draw: 1, data: rows });
-  assert.equal(
-    linkInSearch(text(row("other"), row(`x ${tagOf(SHA256)}`)), tagOf(SHA256), url),
-    "https://logs.px4.io/plot_app?log=0f7f3f4e-9f8e-4a39-8a52-1c2d3e4f5a6b",
-  );
-  assert.equal(linkInSearch(text(row("other")), tagOf(SHA256), url), undefined);
-  const others = { "<html>log in</html>": "unavailable", "{}": "uncertain", null: "uncertain" };
-  for (const [other, code] of Object.entries(others)) {
-    assert.throws(
-      () => linkInSearch(other, tagOf(SHA256), url),
-      (error) => error instanceof DriverError && error.code === code,
-    );
-  }
-  assert.match(
-    searchUrl(url, tagOf(SHA256)).href,
-    /^https:\/\/logs\.px4\.io\/browse_data_retrieval\?draw=1.*sha256%3Aaaa/,
-  );
 });
 
 Deno.test("checkIsLog() refuses what the server would refuse, before it is sent", () => {

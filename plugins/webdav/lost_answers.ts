@@ -2,7 +2,7 @@
 import type { Call } from "../../lib/driver/mod.ts";
 import { ConnectionLost } from "../http/lost.ts";
 import { StatusError } from "./errors.ts";
-import { pause } from "./send.ts";
+import { pause } from "../http/pause.ts";
 
 /** The file is looked for after these times, milliseconds: servers go on working. */
 const LOOKS_MS = [0, 1000, 3000, 10_000, 20_000, 40_000];

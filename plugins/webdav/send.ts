@@ -2,6 +2,7 @@
 import { type Call, DriverError, parentOf, READ_BACK_BYTES, type UploadParams } from "../../lib/driver/mod.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { writeFile } from "../http/file_body.ts";
+import { pause } from "../http/pause.ts";
 import { hashOf } from "./download.ts";
 import { StatusError, Stranger } from "./errors.ts";
 import type { Memory, PartialWrite } from "./memory.ts";
@@ -154,20 +155,4 @@ export async function discard(server: DavServer, path: string, signal: AbortSign
     // It stays under a name that every finder of ours ignores.
     if (!(error instanceof StatusError)) throw error;
   }
-}
-
-/** Waits, unless the call is cancelled. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
 }

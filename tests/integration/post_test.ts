@@ -123,6 +123,17 @@ Deno.test("post asks a Flight Review for a public log whose answer was lost, and
     assert.match(JSON.stringify(eventsOf(ended, "delivered")), new RegExp(field.server.logs[0]!.id));
   }, { args: { values: { type: "flightreport", public: true } } }));
 
+Deno.test("post waits for a log that the server still reads before it is listed, and does not send it twice", () =>
+  inField(async (field) => {
+    put(field, "a.ulg", log(1000));
+    field.server.next.push("lose answer");
+    field.server.unlistedSearches = 2;
+    const ended = await field.sync();
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.equal(field.server.uploads, 1);
+    assert.match(JSON.stringify(eventsOf(ended, "delivered")), new RegExp(field.server.logs[0]!.id));
+  }, { args: { values: { type: "flightreport", public: true } } }));
+
 Deno.test("post sends again when the server hung up before it had the log", () =>
   inField(async (field) => {
     put(field, "a.ulg", log(5_000_000));

@@ -1,7 +1,7 @@
 /**
  * A PX4 Flight Review as strict as the real one, for tests: what `UploadHandler`, its `MultiPartStreamer` and
- * `BrowseDataRetrievalHandler` of PX4/flight_review (June 2026) take and refuse, without the plots. It can be told to
- * misbehave at the next upload.
+ * `BrowseDataRetrievalHandler` of PX4/flight_review (June 2026, 26c8707) take, refuse and answer, compared with that
+ * server on loopback; without the plots. It can be told to misbehave at the next upload.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -66,6 +66,10 @@ export class FlightReview {
   /** Requests that the portal answered, and searches among them. */
   portalAnswers = 0;
   portalSearches = 0;
+  /** Searches to come that do not find what is there. */
+  unlistedSearches = 0;
+  /** It lists all its logs whatever is searched for. */
+  listsEverything = false;
   /** Searches that are answered with this status and nothing found. */
   readonly searchStatuses: number[] = [];
   readonly #server: ReturnType<typeof createServer>;
@@ -129,8 +133,9 @@ export class FlightReview {
     const length = Number(request.headers["content-length"] ?? "0");
     const act = this.next.shift() ?? this.onUpload?.(length);
     const limit = Number(url.searchParams.get("expected_size") ?? this.#options.maxBytes ?? 300 * 1024 * 1024);
-    // Tornado reads no further, and closes what it does not want to read.
-    if (act === "hang up" || length > limit) return void request.socket.destroy();
+    if (act === "hang up") return void request.socket.destroy();
+    // Tornado says this and no more, reads no further, and closes what it does not want to read.
+    if (length > limit) return void request.socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
     const answerWith = ({ status, headers, body }: Exclude<Misbehaviour, string | { how: string }>, more = {}) =>
       void response.writeHead(status, { ...headers, ...more }).end(body ?? "");
     const isAnswer = typeof act === "object" && "status" in act;
@@ -169,26 +174,24 @@ export class FlightReview {
   ): { status: number; body: string; headers: Record<string, string> } {
     const refuse = (status: number, words: string) => ({
       status,
-      body: `<html><title>${status}: ${words}</title></html>`,
+      body: `\n<html><title>Error ${status}</title>\n<body>HTTP Error ${status}${words}</body>\n</html>\n`,
       headers: { "Content-Type": "text/html; charset=UTF-8" },
     });
     const { authorization } = this.#options;
-    if (authorization !== undefined && headers.authorization !== authorization) return refuse(401, "Unauthorized");
-    // Without a length the real one counts 0 bytes and finds no part.
-    if (headers["content-length"] === undefined) return refuse(500, "Internal Server Error");
+    if (authorization !== undefined && headers.authorization !== authorization) return refuse(401, "");
     const parts = parseForm(body);
     const fields: Record<string, string> = {};
     for (const { name, fileName, bytes } of parts) {
       if (fileName !== undefined) continue;
-      if (bytes.length > 10 * 1024) return refuse(500, "Internal Server Error");
+      if (bytes.length > 10 * 1024) return refuse(500, "");
       fields[name] ??= new TextDecoder().decode(bytes);
     }
     const file = parts.find(({ name }) => name === "filearg");
     if (file === undefined || fields["description"] === undefined || fields["email"] === undefined) {
-      return refuse(500, "Internal Server Error");
+      return refuse(500, "");
     }
     const isLog = MAGIC.every((byte, at) => file.bytes[at] === byte);
-    if (!isLog && this.#options.takesAnything !== true) return refuse(400, "Invalid File");
+    if (!isLog && this.#options.takesAnything !== true) return refuse(400, ": Invalid File");
     const log: StoredLog = {
       id: crypto.randomUUID(),
       fileName: file.fileName ?? "",
@@ -208,16 +211,28 @@ export class FlightReview {
   }
 
   #search(words: string, response: ServerResponse): void {
-    const found = this.logs.filter(({ isPublic, fields }) =>
-      isPublic && fields["source"] !== "CI" && (fields["description"] ?? "").toLowerCase().includes(words.toLowerCase())
+    // What the server still reads is not listed yet.
+    const listed = this.unlistedSearches-- > 0 ? [] : this.logs;
+    const found = listed.filter(({ isPublic, fields }) =>
+      isPublic && fields["source"] !== "CI" &&
+      (this.listsEverything || (fields["description"] ?? "").toLowerCase().includes(words.toLowerCase()))
     );
-    const data = found.reverse().slice(0, 10).map(({ id, fields }, index) => [
+    // The rows of the real one have no description, by which they were found.
+    const data = found.reverse().slice(0, 10).map(({ id }, index) => [
       index + 1,
       `<a href="plot_app?log=${id}">2026-06-24</a>`,
-      "",
-      fields["description"],
+      "<div>No Image Preview</div>",
+      "Quadrotor",
+      10017,
+      "PX4_SITL",
+      "v1.15.0 (cb09dd)",
+      "31s",
+      "2024-03-18 14:49",
+      "Takeoff, Loiter",
     ]);
-    response.end(JSON.stringify({ draw: 1, recordsTotal: this.logs.length, recordsFiltered: data.length, data }));
+    response.end(
+      JSON.stringify({ draw: 1, data, recordsTotal: this.logs.length, recordsFiltered: found.length }),
+    );
   }
 }
 
