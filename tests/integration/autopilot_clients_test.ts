@@ -3,10 +3,12 @@
  * nothing of ours list, fetch, check, store and remove files on it.
  */
 import assert from "node:assert/strict";
+import { filesync, inTempDir } from "../cli/support.ts";
 import { testNeeding } from "../support/needs.ts";
 import {
   freeUdpPort,
   hasPython,
+  runMavproxy,
   runMavsdk,
   runPymavlink,
   startMavsdkServer,
@@ -25,6 +27,7 @@ import {
 
 const HAS_PYMAVLINK = hasPython("pymavlink.mavftp");
 const HAS_MAVSDK = hasPython("mavsdk.plugins.ftp_server");
+const HAS_MAVPROXY = hasPython("MAVProxy");
 const SIZE = 60_000;
 /** So slow that the kernel holds what a client in Python does not read at once on a busy machine. */
 const LINK = { down: { bytesPerSecond: 60_000, latencyMs: 5 }, up: { latencyMs: 5 } };
@@ -194,6 +197,25 @@ mavsdk("a download over TCP with losses", () =>
     await same(`${dir}/${log.split("/").at(-1)}`, files.bytes(log));
   }, { link: { down: { ...LINK.down, loss: 0.02 }, up: { loss: 0.02 } } }));
 
+for (const personality of ["px4-1.11", "px4-main", "ardupilot-4.0", "ardupilot-4.5", "ardupilot-2026"] as const) {
+  testNeeding(
+    "MAVProxy",
+    `MAVProxy's client: a listing and a download from ${personality}`,
+    () =>
+      withAutopilot(personality, "udp", async ({ port, dir, files, day, log }) => {
+        const url = `udpin:127.0.0.1:${port}`;
+        const listing = await runMavproxy(url, dir, `ftp list ${day}`, /Total size|timed out/);
+        assert.match(listing, /flight_number_7\.ulg\s+700\n/);
+        assert.equal(listing.match(/flight_number_\d+\.ulg/g)?.length, 30);
+        const got = await runMavproxy(url, dir, `ftp get ${log} log`, /Wrote \d+ bytes|timed out/);
+        // It takes answers under the session id of its own choice alone, and PX4's is always 0.
+        if (personality.startsWith("px4")) assert.match(got, /request timed out/);
+        else await same(`${dir}/log`, files.bytes(log));
+      }),
+    HAS_MAVPROXY,
+  );
+}
+
 testNeeding("mavsdk", "MAVSDK's server can be started to test clients with", async () => {
   const dir = await Deno.makeTempDir({ prefix: "filesync-clients-" });
   await Deno.mkdir(`${dir}/card`);
@@ -216,6 +238,35 @@ testNeeding("mavsdk", "MAVSDK's server can be started to test clients with", asy
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+}, HAS_MAVSDK);
+
+testNeeding("mavsdk", "our client fetches every awkward size from MAVSDK's server, to the byte", async () => {
+  // Around one packet, its short last read, several bursts.
+  const sizes = [0, 1, 238, 239, 240, 478, 479, 5000, 50_000, 250_001];
+  await inTempDir(async (dir) => {
+    await Deno.mkdir(`${dir}/card/2026-11-21`, { recursive: true });
+    for (const size of sizes) await Deno.writeFile(`${dir}/card/2026-11-21/${size}.ulg`, noiseBytes(size));
+    const server = await startMavsdkServer(`${dir}/card`);
+    try {
+      await Deno.writeTextFile(
+        `${dir}/config.json`,
+        JSON.stringify({
+          state: "./filesync.db",
+          jobs: [{
+            name: "logs",
+            source: { driver: "mavftp", args: { url: server.url, root: "/", settle_after_disarm: 0 } },
+            target: { driver: "local", args: { dir: "./out" } },
+            finder: { settle: "0s" },
+          }],
+        }),
+      );
+      const { code, stderr } = await filesync(dir, ["sync", "--once"]);
+      assert.equal(code, 0, stderr);
+    } finally {
+      await server.stop();
+    }
+    for (const size of sizes) await same(`${dir}/out/2026-11-21/${size}.ulg`, noiseBytes(size));
+  });
 }, HAS_MAVSDK);
 
 function noiseBytes(size: number): Uint8Array<ArrayBuffer> {

@@ -73,6 +73,37 @@ export function runMavsdk(url: string, localDir: string, steps: unknown[][]): Pr
   return outcomes("mavsdk_client.py", [url, localDir, JSON.stringify(steps)]);
 }
 
+/**
+ * One command of MAVProxy's FTP module, which is a client of its own; ended as soon as its words match `isOver`.
+ * @returns what it said
+ */
+export async function runMavproxy(url: string, dir: string, command: string, isOver: RegExp): Promise<string> {
+  const child = new Deno.Command("python3", {
+    // deno-fmt-ignore
+    args: [
+      "-u", "-m", "MAVProxy.mavproxy", `--master=${url}`, "--daemon", "--non-interactive", "--default-modules=ftp",
+      "--source-system=245", "--state-basedir=.", `--cmd=${command}`,
+    ],
+    cwd: dir,
+    env: { HOME: dir },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+    signal: AbortSignal.timeout(LIMIT_MS),
+  }).spawn();
+  let said = "";
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    said += part;
+    if (!isOver.test(said)) continue;
+    // It writes the rest of its file when it ends.
+    child.kill("SIGTERM");
+    break;
+  }
+  await child.status;
+  if (!isOver.test(said)) throw new Error(`MAVProxy ended, or took too long: ${said}`);
+  return said;
+}
+
 export interface MavsdkServer {
   /** `url` of the driver mavftp that reaches it. */
   url: string;
