@@ -128,7 +128,11 @@ function deviceOf(spec: unknown, at: { from: Path; to: Path; moved: Moved[]; unk
     delete args.mount_point;
     at.moved.push({ to: [...at.to, "args", "dir"], from: [...at.from, "args", "mount_point"] });
   }
-  if (device.driver === "post" && isObject(args.values)) args.values = formFields(args.values);
+  if (device.driver === "post") {
+    if (isObject(args.values)) args.values = formFields(args.values);
+    // device_post.py knew no other form than that of a PX4 Flight Review, wherever that is.
+    args.preset ??= "px4";
+  }
   return { ...device, args };
 }
 

@@ -21,7 +21,7 @@ const plugins: PluginSchemas = new Map([
     roles: ["source", "target"],
     args: closed({ host: text, user: text, passwd: { ...text, writeOnly: true } }),
   }],
-  ["post", { roles: ["target"], args: closed({ uploader_url: text, values: { type: "object" } }) }],
+  ["post", { roles: ["target"], args: closed({ uploader_url: text, values: { type: "object" }, preset: text }) }],
   ["mavftp", { roles: ["source"], args: closed({ url: text }, ["url"]) }],
 ]);
 
