@@ -1,7 +1,7 @@
 /** Finding and reading the configuration, with the drivers that it may name. */
 import { ConfigError, findConfigFile, loadConfig } from "../../lib/config/mod.ts";
 import type { Config } from "../../lib/config/types.ts";
-import { discoverPlugins, type PluginSet } from "../../lib/host/mod.ts";
+import { type DiscoverOptions, discoverPlugins, type PluginSet } from "../../lib/host/mod.ts";
 import type { Context } from "../context.ts";
 
 export interface Loaded {
@@ -21,27 +21,34 @@ export function readConfig(
 ): Loaded {
   const file = findConfigFile(flag, context.variables);
   // Plugins are looked for where the file says, and its devices are checked against what the plugins say.
-  let pluginDirs: string[] = [];
+  let places: PluginPlaces = { configDirs: [], settings: {} };
   try {
-    pluginDirs = loadConfig(file, { env: context.variables }).pluginDirs;
+    places = placesOf(loadConfig(file, { env: context.variables }));
   } catch (error) {
     // Told below, with what is wrong in the devices.
     if (!(error instanceof ConfigError)) throw error;
   }
-  const plugins = discoverPlugins({ configDirs: pluginDirs, env: context.env });
+  const plugins = discoverPlugins({ ...places, env: context.env });
   return { config: loadConfig(file, { env: context.variables, flags, plugins }), plugins };
 }
 
-/** `plugins.dirs` of a configuration, when there is one that can be read: drivers are listed without one too. */
-export function pluginDirsOf(context: Context, flag: string | undefined): string[] {
+/** What a configuration says of plugins: for `discoverPlugins()`. */
+export type PluginPlaces = Required<Pick<DiscoverOptions, "configDirs" | "settings">>;
+
+function placesOf({ pluginDirs, pluginSettings }: Config): PluginPlaces {
+  return { configDirs: pluginDirs, settings: pluginSettings };
+}
+
+/** `plugins` of a configuration, when there is one that can be read: drivers are listed without one too. */
+export function pluginPlacesOf(context: Context, flag: string | undefined): PluginPlaces {
   const isNamed = context.option(flag, "config") !== undefined;
   try {
-    return loadConfig(findConfigFile(flag, context.variables), { env: context.variables }).pluginDirs;
+    return placesOf(loadConfig(findConfigFile(flag, context.variables), { env: context.variables }));
   } catch (error) {
     if (!(error instanceof ConfigError) || isNamed) throw error;
     if (error.problems.some((problem) => problem.key !== "" || problem.line !== undefined)) {
       context.say('Plugins that config.json names are not looked for: "filesync config check" says what is wrong', 4);
     }
-    return [];
+    return { configDirs: [], settings: {} };
   }
 }

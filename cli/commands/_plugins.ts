@@ -3,7 +3,7 @@ import { didYouMean } from "../../lib/config/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
 import { discoverPlugins, type Plugin } from "../../lib/host/mod.ts";
 import { CliError, type Context } from "../context.ts";
-import { pluginDirsOf } from "./_config.ts";
+import { pluginPlacesOf } from "./_config.ts";
 
 /**
  * The driver that `what` names. What holds a `/` is a folder.
@@ -11,7 +11,7 @@ import { pluginDirsOf } from "./_config.ts";
  */
 export function findPlugin(context: Context, what: string, configFlag: string | undefined): Plugin {
   if (what.includes("/") || what === "." || what === "..") return pluginInFolder(what);
-  const plugins = discoverPlugins({ configDirs: pluginDirsOf(context, configFlag), env: context.env });
+  const plugins = discoverPlugins({ ...pluginPlacesOf(context, configFlag), env: context.env });
   const plugin = plugins.get(what);
   if (plugin !== undefined) return plugin;
   throw new CliError(EXIT.usage, `There is no driver "${what}"${didYouMean(what, plugins.keys())}`, {

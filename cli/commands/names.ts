@@ -30,10 +30,10 @@ export const deviceNames: Names = async function (partial) {
 
 /** Plugins that are found. */
 export const pluginNames: Names = async function (partial) {
-  const [{ discoverPlugins }, { pluginDirsOf }] = await Promise.all([
+  const [{ discoverPlugins }, { pluginPlacesOf }] = await Promise.all([
     import("../../lib/host/mod.ts"),
     import("./_config.ts"),
   ]);
-  const plugins = discoverPlugins({ configDirs: pluginDirsOf(this, undefined), env: this.env });
+  const plugins = discoverPlugins({ ...pluginPlacesOf(this, undefined), env: this.env });
   return startingWith(partial, plugins.keys());
 };

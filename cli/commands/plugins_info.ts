@@ -2,9 +2,10 @@
 import { checkDevice, prepareArgs } from "../../lib/config/args.ts";
 import { type Capabilities, DriverError, type Role } from "../../lib/driver/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
-import { BUILT_IN_ORIGIN, HostedDevice, type Permissions, type Plugin } from "../../lib/host/mod.ts";
+import { BUILT_IN_ORIGIN, HostedDevice, limitsOf, type Permissions, type Plugin } from "../../lib/host/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import { CliError, type Context } from "../context.ts";
+import { formatBytes } from "../output/format.ts";
 import { table } from "../output/table.ts";
 import { findPlugin, readNamedFile } from "./_plugins.ts";
 
@@ -37,6 +38,8 @@ export async function run(context: Context, flags: Flags, name: string): Promise
       origin,
       command,
       permissions,
+      limits: limitsOf(plugin),
+      wrapper: plugin.wrapper,
       args: plugin.args,
       capabilities: Object.fromEntries(abilities.map(({ role, capabilities }) => [role, capabilities ?? null])),
       unknown: Object.fromEntries(abilities.map(({ role, unknown }) => [role, unknown])),
@@ -116,7 +119,7 @@ function describe(plugin: Plugin, abilities: Ability[]): string[] {
     ...(plugin.roles.length === 0 ? [] : [["roles", plugin.roles.join(", ")]]),
     ...(plugin.exclusive ? [["exclusive", "one process serves both roles of a device"]] : []),
     ...(plugin.command === undefined ? [] : [["command", visible(plugin.command.join(" "))]]),
-    ...(problem === undefined ? permissionsOf(plugin) : []),
+    ...(problem === undefined ? [...permissionsOf(plugin), ...limitRows(plugin)] : []),
     ...abilities.map(({ role, capabilities, unknown }) => [
       `as ${role}`,
       capabilities === undefined ? `not known: ${visible(unknown ?? "")}` : visible(abilityWords(capabilities)),
@@ -134,7 +137,7 @@ function describe(plugin: Plugin, abilities: Ability[]): string[] {
   return [...lines, "", ...table(columns, rows)];
 }
 
-function permissionsOf({ origin, permissions, command }: Plugin): string[][] {
+function permissionsOf({ origin, permissions, command, wrapper }: Plugin): string[][] {
   const isEnforced = origin === BUILT_IN_ORIGIN ||
     (permissions !== undefined && /\.[cm]?[jt]s$/.test(command?.[0] ?? ""));
   const names: (keyof Permissions)[] = ["net", "read", "write", "run", "ffi", "sys", "env"];
@@ -144,7 +147,15 @@ function permissionsOf({ origin, permissions, command }: Plugin): string[][] {
     if (!isEnforced && name !== "env") return [];
     return [[name, granted === true ? "everything" : visible((granted as string[]).join(", "))]];
   });
-  return isEnforced ? rows : [["may do", "all that you may: it is not run by Deno, so nothing holds it back"], ...rows];
+  if (wrapper !== undefined) return [["held by", visible([wrapper].flat().join(" "))], ...rows];
+  return isEnforced
+    ? rows
+    : [["may do", 'all that you may: nothing holds it back ("plugins.wrappers" would)'], ...rows];
+}
+
+function limitRows(plugin: Plugin): string[][] {
+  const { memoryBytes, openFiles, nice } = limitsOf(plugin);
+  return [["limits", `${formatBytes(memoryBytes)} of memory, ${openFiles} open files, nice ${nice}`]];
 }
 
 function abilityWords(can: Capabilities): string {

@@ -3,7 +3,7 @@ import { discoverPlugins, type Plugin } from "../../lib/host/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { table } from "../output/table.ts";
-import { pluginDirsOf } from "./_config.ts";
+import { pluginPlacesOf } from "./_config.ts";
 
 export interface Flags {
   config?: string;
@@ -11,7 +11,7 @@ export interface Flags {
 }
 
 export async function run(context: Context, flags: Flags): Promise<number> {
-  const plugins = discoverPlugins({ configDirs: await pluginDirsOf(context, flags.config) }).all();
+  const plugins = discoverPlugins({ ...pluginPlacesOf(context, flags.config) }).all();
   if (context.switch(flags.json, "json")) {
     for (const plugin of plugins) {
       const { name, version, description, roles, exclusive, args, origin, problem, hint } = plugin;

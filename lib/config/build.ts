@@ -13,6 +13,7 @@ import type {
   HttpConfig,
   JobConfig,
   LogConfig,
+  PluginSettings,
   RulesConfig,
   TargetConfig,
 } from "./types.ts";
@@ -87,6 +88,7 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
     },
     log,
     pluginDirs: value.plugins.dirs.map((dir) => resolve(base, dir)),
+    pluginSettings: pluginSettings(value.plugins),
     http: buildHttp(value.http, base),
     hooks: value.hooks,
     devices: [...devices.values()],
@@ -105,6 +107,21 @@ function buildHttp({ listen, read_only, hosts, proxy }: ConfigFile["http"], base
     hosts,
     ...(proxy === null ? {} : { proxy }),
   };
+}
+
+function pluginSettings({ limits, wrappers }: ConfigFile["plugins"]): Record<string, PluginSettings> {
+  const settings: Record<string, PluginSettings> = {};
+  for (const [name, { memory, open_files: openFiles, nice }] of Object.entries(limits)) {
+    settings[name] = {
+      limits: {
+        ...(memory === undefined ? {} : { memoryBytes: memory }),
+        ...(openFiles === undefined ? {} : { openFiles }),
+        ...(nice === undefined ? {} : { nice }),
+      },
+    };
+  }
+  for (const [name, wrapper] of Object.entries(wrappers)) settings[name] = { ...settings[name], wrapper };
+  return settings;
 }
 
 function buildJob(job: JobFile, source: DeviceConfig, targets: TargetConfig[]): JobConfig {

@@ -113,6 +113,15 @@ const job = z.strictObject({
     .describe("When files may move, local time; empty is always"),
 });
 
+/** As the manifest or the program's defaults say where a key is absent. */
+const pluginLimits = z.strictObject({
+  memory: size().optional().describe("Most memory of the driver with all that it starts, such as 512MiB"),
+  open_files: count(32, 1_048_576).optional().describe("Most files, sockets and pipes that are open at once"),
+  nice: count(0, 19).optional().describe("How much it yields when the processor is busy"),
+});
+const wrapper = z.union([z.literal("bubblewrap"), z.array(z.string().min(1)).min(1)])
+  .meta({ expected: '"bubblewrap", or a command as a list of its words' });
+
 /** The whole file. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional().describe("JSON Schema of this file, for editors"),
@@ -136,6 +145,12 @@ export const configSchema = z.strictObject({
   }).prefault({}).describe("The log"),
   plugins: z.strictObject({
     dirs: z.array(path()).prefault([]).describe("Directories that hold plugins, searched after the built-in ones"),
+    limits: z.record(z.string(), pluginLimits).prefault({})
+      .describe(
+        'What a driver\'s processes may take, by the driver\'s name: { "memory": …, "open_files": …, "nice": … }',
+      ),
+    wrappers: z.record(z.string(), wrapper).prefault({})
+      .describe('What is put around a plugin, by its name: "bubblewrap", or a command that its own is appended to'),
   }).prefault({}).describe("Where drivers are found"),
   http: z.strictObject({
     listen: parsed(z.string(), parseListen, 'an address such as "127.0.0.1:8384"').nullable().prefault(null)

@@ -76,6 +76,7 @@ Deno.test("loadConfig() fills in every default", () => {
     spool: { dir: `${dir}/filesync.db.spool`, quotaBytes: 2 ** 31, minFreeBytes: 200 * 2 ** 20, refetch: true },
     log: { level: "info", maxBytes: 10 * 2 ** 20, keep: 5 },
     pluginDirs: [],
+    pluginSettings: {},
     http: { readOnly: false, hosts: [] },
     hooks: {},
     devices: [device("a.source", "jobs[0].source"), device("a.local", "jobs[0].target")],

@@ -80,6 +80,13 @@ export interface JobConfig {
   windows: { fromMinute: number; toMinute: number }[];
 }
 
+/** What is said of one plugin; what is absent is the plugin's manifest's word, or that of the program. */
+export interface PluginSettings {
+  limits?: { memoryBytes?: number; openFiles?: number; nice?: number };
+  /** What is put around its process: a ready-made sandbox, or argv that its own is appended to. */
+  wrapper?: "bubblewrap" | string[];
+}
+
 /** Where a setting came from; `line` is that of the file. */
 export interface Origin {
   from: "flag" | "env" | "file" | "default";
@@ -110,6 +117,8 @@ export interface Config {
   spool: SpoolConfig;
   log: LogConfig;
   pluginDirs: string[];
+  /** What is said of single plugins, by name. */
+  pluginSettings: Record<string, PluginSettings>;
   http: HttpConfig;
   hooks: Record<string, unknown>;
   devices: DeviceConfig[];

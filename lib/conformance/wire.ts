@@ -43,7 +43,9 @@ export class Wire {
   constructor(options: WireOptions) {
     this.#options = options;
     const { plugin, args, spoolDir, stateDir } = options;
-    this.child = new Child(launchSpec({ plugin, args, spoolDir, spoolRoot: spoolDir, stateDir }));
+    this.child = new Child(
+      launchSpec({ plugin, args, roles: [options.role], spoolDir, spoolRoot: spoolDir, stateDir }),
+    );
     this.#reading = Promise.allSettled([this.#readMessages(), this.#readWords()]);
   }
 

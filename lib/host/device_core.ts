@@ -34,6 +34,7 @@ export class DeviceCore {
     this.supervisor = new Supervisor({
       plugin,
       args,
+      roles: plugin.exclusive ? plugin.roles : [options.role],
       spoolDir,
       spoolRoot: options.spoolRoot ?? spoolDir,
       stateDir,

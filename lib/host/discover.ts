@@ -1,5 +1,6 @@
 /** Finds the plugins on this machine. A broken one is listed with its problem; nothing here throws. */
 import { BUILT_IN_MANIFESTS } from "./builtin.ts";
+import type { PluginLimits } from "./limits.ts";
 import {
   BUILT_IN_ORIGIN,
   checkManifest,
@@ -9,14 +10,23 @@ import {
   type Plugin,
   readManifest,
 } from "./manifest.ts";
+import type { Wrapper } from "./sandbox.ts";
 
 /** Where packages of the machine put plugins. */
 const SYSTEM_DIR = "/usr/local/lib/filesync/plugins";
+
+/** What a configuration says of one plugin. */
+export interface PluginSettings {
+  limits?: Partial<PluginLimits>;
+  wrapper?: Wrapper;
+}
 
 /** Where to look for plugins. */
 export interface DiscoverOptions {
   /** `plugins.dirs` of the config, absolute. */
   configDirs?: readonly string[];
+  /** What the config says of single plugins, by name. */
+  settings?: Readonly<Record<string, PluginSettings>>;
   /** Manifests of the built-in set. @default {those of plugins/} */
   builtIn?: readonly unknown[];
   /** @default {Deno.env.get} */
@@ -57,6 +67,10 @@ export function discoverPlugins(options: DiscoverOptions = {}): PluginSet {
       seen.add(real);
       add(plugins, thirdParty(folder));
     }
+  }
+  for (const [name, settings] of Object.entries(options.settings ?? {})) {
+    const plugin = plugins.get(name);
+    if (plugin !== undefined) settle(plugin, settings);
   }
   return plugins;
 }
@@ -110,11 +124,30 @@ function thirdParty(folder: string): Plugin {
 }
 
 function toPlugin(manifest: Manifest, origin: string): Plugin {
-  const { name, version, description, roles, exclusive, args, command, permissions } = manifest;
+  const { name, version, description, roles, exclusive, args, command, permissions, limits } = manifest;
   const plugin: Plugin = { name, version, description, roles, exclusive: exclusive ?? false, args, origin };
   if (command !== undefined && origin !== BUILT_IN_ORIGIN) plugin.command = command;
   if (permissions !== undefined) plugin.permissions = permissions;
+  if (limits !== undefined) plugin.limits = known(limits);
   return plugin;
+}
+
+/** Without the fields that are there and undefined. */
+function known<T extends object>(fields: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as ReturnType<
+    typeof known<T>
+  >;
+}
+
+/** What the configuration says of a plugin goes over what its manifest asks for. */
+function settle(plugin: Plugin, { limits, wrapper }: PluginSettings): void {
+  if (limits !== undefined) plugin.limits = { ...plugin.limits, ...limits };
+  if (wrapper === undefined) return;
+  if (plugin.origin !== BUILT_IN_ORIGIN) plugin.wrapper = wrapper;
+  else {
+    plugin.problem ??= "Its process is held by Deno's permissions: a wrapper is for drivers of other people";
+    plugin.hint ??= `Remove "plugins.wrappers.${plugin.name}" from the configuration`;
+  }
 }
 
 function add(plugins: PluginSet, plugin: Plugin): void {

@@ -2,21 +2,16 @@
  * How a plugin is started: its argv, its environment, its directory. No shell is involved, nothing of our environment
  * is handed on but a short list, and a child dies with us where the machine can see to that.
  */
-import { BUILT_IN_ORIGIN, type Plugin, resolveCommand } from "./manifest.ts";
+import { BUILT_IN_ORIGIN, limitsOf, type Plugin, resolveCommand } from "./manifest.ts";
 import { denoFlags } from "./permissions.ts";
 import { SOURCE_ROOT } from "./builtin.ts";
 import { PluginDeath } from "./plugin_death.ts";
-import { dirname } from "node:path";
+import { limitsWrapper } from "./limits.ts";
+import { sandboxFor, type SandboxRequest } from "./sandbox.ts";
+import { basename, dirname } from "node:path";
 
 /** The facts of one start. */
-export interface LaunchRequest {
-  plugin: Plugin;
-  args: Record<string, unknown>;
-  spoolDir: string;
-  /** The spool that `spoolDir` lies in: a driver that reflinks asks for it. */
-  spoolRoot: string;
-  stateDir: string;
-}
+export type LaunchRequest = SandboxRequest;
 
 /** What to spawn. */
 export interface LaunchSpec {
@@ -35,7 +30,10 @@ export interface LaunchSeams {
   execPath?: string;
   /** @default {Deno.env.get} */
   env?: (name: string) => string | undefined;
-  /** argv that the plugin's own is appended to. @default {setpriv with a parent-death signal, where it works} */
+  /**
+   * argv that the plugin's own is appended to.
+   * @default {setpriv with a parent-death signal, where it works, and the plugin's limits}
+   */
   wrapper?: readonly string[];
 }
 
@@ -56,9 +54,7 @@ export const BUNDLE_FLAGS: readonly string[] = [
 /** Flags of V8 for the program and its drivers: a Pi's memory before the last bit of speed. */
 export const V8_FLAGS = "--max-semi-space-size=1,--max-lazy";
 
-/** Heap that a built-in driver may grow to, MiB: far above what they use, far below what hurts a small board. */
-const HEAP_MIB = 256;
-
+const MIB = 1024 * 1024;
 const ENV_OF_ALL = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 const ENV_OF_DENO = ["DENO_DIR", "XDG_CACHE_HOME", "NO_COLOR"];
 /** What a program that is started again needs to find itself. */
@@ -98,6 +94,7 @@ export function launchSpec(request: LaunchRequest, seams: LaunchSeams = {}): Lau
       ? [...denoRun(denoFor(plugin, standalone, execPath, getEnv("PATH")), request, ["--no-lock"]), first, ...rest]
       : [programPath(plugin, first, getEnv("PATH")), ...rest];
   }
+  const isV8 = isBuiltIn || isDenoRun || RESERVING.test(basename(argv[0]!)) || RESERVING.test(firstLineOf(argv[0]!));
   if (isDenoRun) {
     names.push(...ENV_OF_DENO);
     fixed["DENO_NO_UPDATE_CHECK"] = "1";
@@ -109,7 +106,14 @@ export function launchSpec(request: LaunchRequest, seams: LaunchSeams = {}): Lau
   }
   // Our own cache goes with the version; what a plugin has fetched stays.
   if (isDenoRun && !isBuiltIn && unpacked !== undefined) env["DENO_DIR"] = `${dirname(unpacked)}/deno`;
-  const [command = "", ...args] = [...(seams.wrapper ?? parentDeathWrapper()), ...argv];
+  if (plugin.wrapper !== undefined) {
+    const sandbox = sandboxFor(plugin.wrapper, request);
+    const [program = "", ...words] = sandbox.argv;
+    argv = [programPath(plugin, program, getEnv("PATH")), ...words, ...argv];
+    Object.assign(env, sandbox.env);
+  }
+  const wrapper = seams.wrapper ?? [...parentDeathWrapper(), ...limitsWrapper(limitsOf(plugin), isV8)];
+  const [command = "", ...args] = [...wrapper, ...argv];
   return { command, args, env, cwd: request.stateDir };
 }
 
@@ -122,7 +126,8 @@ function denoRun(deno: string, request: LaunchRequest, flags: readonly string[])
     "--quiet",
     "--no-prompt",
     ...flags,
-    `--v8-flags=--max-old-space-size=${HEAP_MIB},${V8_FLAGS}`,
+    // Half of its memory: the rest is for what V8 keeps outside of its heap, above all buffers.
+    `--v8-flags=--max-old-space-size=${Math.ceil(limitsOf(plugin).memoryBytes / MIB / 2)},${V8_FLAGS}`,
     ...permissions,
   ];
 }
@@ -153,19 +158,26 @@ function programPath(plugin: Plugin, program: string, path = "/usr/local/bin:/us
   );
 }
 
+/** Programs that map far more memory than they use. */
+const RESERVING = /\b(deno|node|nodejs|bun|java)\b/;
+
 /** Longest first line that Linux looks at, bytes (BINPRM_BUF_SIZE). */
 const FIRST_LINE_MAX = 256;
 
 /** The absolute path behind `#!`; `undefined` when there is none or the file cannot be read. */
 function interpreterOf(path: string): string | undefined {
+  return /^#![ \t]*(\/[^ \t\n]*)/.exec(firstLineOf(path))?.[1];
+}
+
+/** The line that begins with `#!`; empty when there is none or the file cannot be read. */
+function firstLineOf(path: string): string {
   const bytes = new Uint8Array(FIRST_LINE_MAX);
   try {
     using file = Deno.openSync(path);
     const count = file.readSync(bytes) ?? 0;
-    const text = new TextDecoder().decode(bytes.subarray(0, count));
-    return /^#![ \t]*(\/[^ \t\n]*)/.exec(text)?.[1];
+    return /^#![^\n]*/.exec(new TextDecoder().decode(bytes.subarray(0, count)))?.[0] ?? "";
   } catch {
-    return undefined;
+    return "";
   }
 }
 

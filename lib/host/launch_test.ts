@@ -19,6 +19,7 @@ function spec(plugin: Partial<Plugin>, args: Record<string, unknown> = {}, seams
   const request: LaunchRequest = {
     plugin: { ...BASE, ...plugin },
     args,
+    roles: ["source"],
     spoolDir: "/spool/nas",
     spoolRoot: "/spool",
     stateDir: "/state/nas",
@@ -58,7 +59,7 @@ Deno.test("launchSpec() runs the compiled program itself with the hidden sub-com
 Deno.test("launchSpec() runs the self-extracting program by what it calls itself", () => {
   const own = { ...ENV, FILESYNC_SELF: "/opt/filesync.run", CACHE_DIRECTORY: "/var/cache/filesync" };
   const { command, args, env } = launchSpec(
-    { plugin: BASE, args: {}, spoolDir: "/s", spoolRoot: "/s", stateDir: "/t" },
+    { plugin: BASE, args: {}, roles: ["source"], spoolDir: "/s", spoolRoot: "/s", stateDir: "/t" },
     { execPath: "/cache/deno", env: (name) => own[name as keyof typeof own], wrapper: [] },
   );
   assert.deepEqual([command, ...args], ["/opt/filesync.run", "__plugin", "local"]);

@@ -4,6 +4,8 @@
  */
 import * as z from "zod";
 import type { Role } from "../driver/mod.ts";
+import { DEFAULT_LIMITS, type PluginLimits } from "./limits.ts";
+import type { Wrapper } from "./sandbox.ts";
 import { PROTOCOL_VERSION } from "../protocol/messages.ts";
 
 export const MANIFEST_NAME = "filesync-plugin.json";
@@ -26,6 +28,13 @@ const permissionsSchema = z.object({
   env: z.array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of an environment variable")).optional(),
 });
 
+/** What a driver needs where that is not what all get; the configuration has the last word. */
+const limitsSchema = z.object({
+  memoryBytes: z.int().min(16 * 1024 * 1024).optional(),
+  openFiles: z.int().min(32).max(1_048_576).optional(),
+  nice: z.int().min(0).max(19).optional(),
+});
+
 const nameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, "must consist of a-z, 0-9 and -, at most 64");
 
 /** What a manifest holds. Unknown fields are ignored. */
@@ -39,6 +48,7 @@ export const manifestSchema = z.object({
   command: z.array(z.string().min(1)).min(1).optional(),
   args: z.record(z.string(), z.unknown()).default({}),
   permissions: permissionsSchema.optional(),
+  limits: limitsSchema.optional(),
 });
 
 /** What a driver that Deno runs may do; placeholders such as `{args.host}` are filled in per device. */
@@ -59,12 +69,21 @@ export interface Plugin {
   /** `"built-in"`, or the folder that holds the manifest. */
   origin: string;
   permissions?: Permissions;
+  /** Where they are not those of all: by the configuration, else by the manifest. */
+  limits?: Partial<PluginLimits>;
+  /** What the configuration puts around it. */
+  wrapper?: Wrapper;
   /** argv, relative to the folder. Absent for built-in ones. */
   command?: string[];
   /** Why it cannot be used. */
   problem?: string;
   /** What to do about it. */
   hint?: string;
+}
+
+/** The limits of a plugin's processes. */
+export function limitsOf({ limits }: Plugin): PluginLimits {
+  return { ...DEFAULT_LIMITS, ...limits };
 }
 
 /** Why a manifest is refused, with the remedy. */

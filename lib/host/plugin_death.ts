@@ -4,9 +4,18 @@
  * Who ended it and why. `exit`: it ended by itself or was killed from outside; `spawn`: it could not be started; the
  * others are ours: `handshake` (no answer to `initialize`), `stall` (a call without a sign of life), `cancel` (a
  * cancelled call was not given up), `streams` (it closed stdin or stdout and lived on), `state` (its `stateDir` is over
- * the limit), `shutdown` (we were done).
+ * the limit), `memory` (it took more than it may), `shutdown` (we were done).
  */
-export type DeathReason = "exit" | "spawn" | "handshake" | "stall" | "cancel" | "streams" | "state" | "shutdown";
+export type DeathReason =
+  | "exit"
+  | "spawn"
+  | "handshake"
+  | "stall"
+  | "cancel"
+  | "streams"
+  | "state"
+  | "memory"
+  | "shutdown";
 
 /** What is known of the end of a process. */
 export class PluginDeath extends Error {

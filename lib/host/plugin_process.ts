@@ -10,9 +10,10 @@ import { Child } from "./child.ts";
 import type { Clock } from "./clock.ts";
 import { waitMsOf } from "./check_answers.ts";
 import type { LaunchSpec } from "./launch.ts";
+import { memoryBytesOf } from "./limits.ts";
 import { type DeviceLog, LogGate, StderrLog } from "./line_log.ts";
 import { type DeathReason, PluginDeath } from "./plugin_death.ts";
-import { stateDirProblem } from "./state_dir.ts";
+import { mib, stateDirProblem } from "./state_dir.ts";
 import { Watchdog } from "./watchdog.ts";
 import type { Words } from "./words.ts";
 
@@ -26,6 +27,8 @@ const SHUTDOWN_MS = 1500;
 const DRAIN_MS = 500;
 /** How often the plugin's folder is measured, milliseconds. */
 const STATE_LOOK_MS = 60_000;
+/** How often its memory is looked at, milliseconds. */
+const MEMORY_LOOK_MS = 5000;
 /** A process that closed a stream is given this long to exit by itself, milliseconds. */
 const STREAMS_MS = 1000;
 
@@ -35,6 +38,8 @@ export interface PluginProcessOptions {
   clock: Clock;
   log: DeviceLog;
   words: Words;
+  /** Memory of it and of what it started; with more it is ended. */
+  memoryBytesMax: number;
   /** Longest silence of a call, milliseconds. */
   stallMs: number;
   /** For the answer to `initialize`, milliseconds. */
@@ -97,6 +102,7 @@ export class PluginProcess {
     const reading = this.#connection.run(this.#child.stdout);
     this.died = this.#watch(reading, this.#readStderr());
     this.#guardStateDir();
+    this.#guardMemory();
   }
 
   get pid(): number {
@@ -208,6 +214,16 @@ export class PluginProcess {
       const problem = stateDirProblem(this.#options.spec.cwd);
       if (problem !== undefined) return this.#kill("state", `Plugin "${this.#options.pluginName}" ${problem}`);
       this.#guardStateDir();
+    });
+  }
+
+  #guardMemory(): void {
+    this.#after(MEMORY_LOOK_MS, () => {
+      const { pluginName, memoryBytesMax } = this.#options;
+      const bytes = memoryBytesOf(this.pid);
+      if (bytes <= memoryBytesMax) return this.#guardMemory();
+      const [used, most] = [mib(bytes), mib(memoryBytesMax)];
+      this.#kill("memory", `Plugin "${pluginName}" took ${used} of memory: at most ${most} ("plugins.limits")`);
     });
   }
 

@@ -50,6 +50,7 @@ function diskBytes(path: string): number {
   }
 }
 
-function mib(bytes: number): string {
+/** A size for people. */
+export function mib(bytes: number): string {
   return `${Math.ceil(bytes / 1024 / 1024)} MiB`;
 }

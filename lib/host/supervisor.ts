@@ -17,7 +17,7 @@ import { checkInitializeResult } from "./check_answers.ts";
 import type { Clock } from "./clock.ts";
 import { type LaunchSeams, launchSpec } from "./launch.ts";
 import type { DeviceLog } from "./line_log.ts";
-import type { Plugin } from "./manifest.ts";
+import { limitsOf, type Plugin } from "./manifest.ts";
 import { PluginDeath } from "./plugin_death.ts";
 import { brokenBy, PluginProcess } from "./plugin_process.ts";
 import { shownError } from "./shown_error.ts";
@@ -36,6 +36,8 @@ const REFUSALS: readonly ErrorCode[] = ["invalid_config", "unsupported"];
 export interface SupervisorOptions {
   plugin: Plugin;
   args: Record<string, unknown>;
+  /** Those that the process may be asked to serve. */
+  roles: readonly Role[];
   spoolDir: string;
   spoolRoot: string;
   stateDir: string;
@@ -215,12 +217,13 @@ export class Supervisor {
   }
 
   #spawn(): PluginProcess {
-    const { plugin, args, spoolDir, spoolRoot, stateDir, launch, ...options } = this.#options;
+    const { plugin, args, roles, spoolDir, spoolRoot, stateDir, launch, ...options } = this.#options;
     try {
       trimStateDir(stateDir, (message) => options.log("warning", `Plugin "${plugin.name}" ${message}`));
       return new PluginProcess({
         ...options,
-        spec: launchSpec({ plugin, args, spoolDir, spoolRoot, stateDir }, launch),
+        spec: launchSpec({ plugin, args, roles, spoolDir, spoolRoot, stateDir }, launch),
+        memoryBytesMax: limitsOf(plugin).memoryBytes,
         pluginName: plugin.name,
         onDeath: (death, methods) => this.#handleDeath(death, methods),
       });

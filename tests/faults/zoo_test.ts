@@ -31,6 +31,8 @@ const SOURCES: Record<string, End> = {
   "init-odd-types": { event: "delivered" },
   "flees": { event: "delivered" },
   "stuffs-state": { event: "delivered" },
+  "list-opens-files": { event: "listing", words: /Opened (9\d\d|1[01]\d\d) files/ },
+  "list-eats-memory": { event: "listing", words: /Ate (3[2-9]\d|4\d\d) MiB/ },
   "list-dies": { event: "device", code: "broken", words: /"zoo" ended with exit code 0 during "list"/ },
   "list-garbage": { event: "listing", words: /"zoo" breaks the contract in "list": it sent a line/ },
   "list-new-card": { event: "device", code: "unavailable", words: /was swapped while it was listed/ },

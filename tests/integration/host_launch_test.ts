@@ -46,6 +46,8 @@ Deno.test("a driver that Deno runs gets the permissions of its manifest and no m
       .get("probe");
     assert(plugin !== undefined);
     await Deno.mkdir(`${folder}/a, b`);
+    await Deno.writeTextFile(`${folder}/a, b/own`, "1");
+    await Deno.writeTextFile(`${folder}/secret`, "2");
     await using bad = openBad({ plugin, args: { dir: `${folder}/a, b`, host: "127.0.0.1" } });
     assert.deepEqual(JSON.parse((await bad.device.stat(`${folder}/a, b`)).etag ?? ""), {
       dir: "granted",
@@ -55,7 +57,11 @@ Deno.test("a driver that Deno runs gets the permissions of its manifest and no m
       otherHost: "prompt",
       run: "prompt",
       env: "prompt",
+      readsOwn: "1",
+      readsOutside: "NotCapable",
+      writesOutside: "NotCapable",
     });
+    assert.deepEqual([...Deno.readDirSync(folder)].some(({ name }) => name === "evil"), false);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -63,6 +69,13 @@ Deno.test("a driver that Deno runs gets the permissions of its manifest and no m
 
 const PROBE = `
 const decoder = new TextDecoder();
+const attempt = (deed) => {
+  try {
+    return deed();
+  } catch (error) {
+    return error.name;
+  }
+};
 const state = (descriptor) => Deno.permissions.querySync(descriptor).state;
 for await (const chunk of Deno.stdin.readable) {
   for (const line of decoder.decode(chunk).trim().split("\\n")) {
@@ -76,6 +89,9 @@ for await (const chunk of Deno.stdin.readable) {
         otherHost: state({ name: "net", host: "127.0.0.2:21" }),
         run: state({ name: "run" }),
         env: state({ name: "env" }),
+        readsOwn: attempt(() => Deno.readTextFileSync(params.path + "/own")),
+        readsOutside: attempt(() => Deno.readTextFileSync(params.path + "/../secret")),
+        writesOutside: attempt(() => Deno.writeTextFileSync(params.path + "/../evil", "evil")),
       }),
     } : {};
     console.log(JSON.stringify({ jsonrpc: "2.0", id, result }));

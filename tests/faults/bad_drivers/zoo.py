@@ -99,6 +99,51 @@ def stuffs_state(call, params):
 # list
 
 @fault("list")
+def list_opens_files(call, params):
+    """100,000 files, or as many as it may have open."""
+    opened = []
+    try:
+        for _ in range(100_000):
+            opened.append(open(os.devnull))
+    except OSError:
+        pass
+    count = len(opened)
+    for file in opened:
+        file.close()
+    raise Failure("failed", "Opened %d files" % count)
+
+
+@fault("list")
+def list_eats_memory(call, params):
+    """16 GiB, or as much as it may have."""
+    eaten = []
+    try:
+        for _ in range(1024):
+            eaten.append(bytearray(16 << 20))
+    except MemoryError:
+        pass
+    mebibytes = 16 * len(eaten)
+    eaten.clear()
+    raise Failure("failed", "Ate %d MiB" % mebibytes)
+
+
+@fault("list")
+def list_eats_together(call, params):
+    """No process takes much, all of them do."""
+    for _ in range(4):
+        subprocess.Popen([sys.executable, "-c", "import time\nx = b'x' * (40 << 20)\ntime.sleep(1000)"])
+    time.sleep(1000)
+
+
+@fault("list")
+def list_spins(call, params):
+    """Keeps a processor busy for as long as it lives, and never answers anything again."""
+    notify("$/log", level="info", message="Spins at nice %d" % os.nice(0))
+    while True:
+        pass
+
+
+@fault("list")
 def list_dies(call, params):
     entries(call, [file("a")])
     os._exit(0)
