@@ -1,5 +1,5 @@
 /** Finding and reading the configuration, with the drivers that it may name. */
-import { ConfigError, findConfigFile, loadConfig } from "../../lib/config/mod.ts";
+import { ConfigError, findConfigFile, loadConfig, pluginDirsIn } from "../../lib/config/mod.ts";
 import type { Config } from "../../lib/config/types.ts";
 import { type DiscoverOptions, discoverPlugins, type PluginSet } from "../../lib/host/mod.ts";
 import type { Context } from "../context.ts";
@@ -27,6 +27,7 @@ export function readConfig(
   } catch (error) {
     // Told below, with what is wrong in the devices.
     if (!(error instanceof ConfigError)) throw error;
+    places.configDirs = pluginDirsIn(file);
   }
   const plugins = discoverPlugins({ ...places, env: context.env });
   return { config: loadConfig(file, { env: context.variables, flags, plugins }), plugins };

@@ -86,6 +86,7 @@ export function checkWhole(value: unknown, plugins: PluginSchemas | undefined, n
     }
   }
   if (plugins === undefined) return flaws;
+  flaws.push(...unknownPlugins(asObject(root.plugins) ?? {}, plugins));
   for (const [name, device] of Object.entries(devices)) {
     const roles = [...uses.get(name) ?? []];
     flaws.push(...checkRaw(asObject(device), { path: ["devices", name], plugins, roles, notices }));
@@ -143,6 +144,18 @@ function badName(what: string, name: string, path: Path, at: "key" | "value" = "
   if (problem === undefined) return [];
   const hint = "Names are part of what is stored and may be part of paths: use letters, digits, dots and dashes";
   return [{ path, at, message: `Name ${JSON.stringify(name)} cannot be used for a ${what}: ${problem}`, hint }];
+}
+
+/** A name that is spelt wrong would leave a driver without its sandbox. */
+function unknownPlugins(settings: Raw, plugins: PluginSchemas): Flaw[] {
+  return ["limits", "wrappers"].flatMap((key) =>
+    Object.keys(asObject(settings[key]) ?? {}).filter((name) => !plugins.has(name)).map((name): Flaw => ({
+      path: ["plugins", key, name],
+      at: "key",
+      message: `Unknown driver "${name}"${didYouMean(name, plugins.keys())}`,
+      hint: "filesync plugins list shows the drivers that there are",
+    }))
+  );
 }
 
 function unknownDevice(name: string, path: Path, devices: Raw, plugins: PluginSchemas | undefined): Flaw {

@@ -62,6 +62,17 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
   return config;
 }
 
+/**
+ * `plugins.dirs` of a file that may be wrong elsewhere, absolute: drivers are looked for there before the file is
+ * checked, lest one mistake make strangers of them all.
+ * @throws {ConfigError} If it cannot be read or is no JSON with comments
+ */
+export function pluginDirsIn(file: string): string[] {
+  const dirs = valueAt(readSource(file).value, ["plugins", "dirs"]);
+  const base = dirname(resolve(file));
+  return Array.isArray(dirs) ? dirs.filter((dir) => typeof dir === "string").map((dir) => resolve(base, dir)) : [];
+}
+
 /** A file that passed every check, in today's form. */
 export interface Checked {
   value: ConfigFile;

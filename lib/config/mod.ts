@@ -10,7 +10,7 @@ export { ConfigError, type ConfigProblem, didYouMean, formatProblem, nearest } f
 export { findConfigFile } from "./find.ts";
 export { locateProblems } from "./parse.ts";
 export type { JsonSchema } from "./json_schema.ts";
-export { loadConfig, type LoadOptions, secretsOf } from "./load.ts";
+export { loadConfig, type LoadOptions, pluginDirsIn, secretsOf } from "./load.ts";
 export { type Setting, SETTINGS } from "./overrides.ts";
 export { redact, redactUrl } from "./redact.ts";
 export type { SecretReference } from "./references.ts";

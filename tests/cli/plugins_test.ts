@@ -33,6 +33,40 @@ Deno.test("filesync plugins info tells a driver's arguments, and honestly that i
   });
 });
 
+Deno.test("filesync plugins info shows what holds a driver, and config check knows its name", async () => {
+  await inTempDir(async (dir) => {
+    await copyOfFolder(`${dir}/plugins/folder`);
+    const write = (plugins: object) =>
+      Deno.writeTextFile(
+        `${dir}/config.json`,
+        JSON.stringify({ plugins: { dirs: ["./plugins"], ...plugins }, jobs: [] }),
+      );
+    await write({});
+    const free = await filesync(dir, ["plugins", "info", "folder"]);
+    assert.match(free.stdout, /^ {2}may do +all that you may: nothing holds it back/m);
+    assert.match(free.stdout, /^ {2}limits +512 MiB of memory, 1024 open files, nice 5$/m);
+    await write({
+      wrappers: { folder: "bubblewrap" },
+      limits: { folder: { memory: "64MiB", open_files: 64, nice: 10 }, local: { nice: 3 } },
+    });
+    const held = await filesync(dir, ["plugins", "info", "folder"]);
+    assert.match(held.stdout, /^ {2}held by +bubblewrap$/m);
+    assert.match(held.stdout, /^ {2}limits +64.0 MiB of memory, 64 open files, nice 10$/m);
+    const [local] = jsonLines((await filesync(dir, ["plugins", "info", "local", "--json"])).stdout);
+    assert.deepEqual(local?.["limits"], { memoryBytes: 512 * 1024 * 1024, openFiles: 1024, nice: 3 });
+
+    await write({ wrappers: { foldr: "bubblewrap" }, limits: { local: { nice: 20 } } });
+    const misspelt = await filesync(dir, ["config", "check"]);
+    assert.equal(misspelt.code, 3);
+    assert.match(misspelt.stderr, /Unknown driver "foldr"; did you mean "folder"\?/);
+    assert.match(misspelt.stderr, /a whole number from 0 to 19/);
+    await write({ wrappers: { local: ["nice"] } });
+    const builtIn = await filesync(dir, ["plugins", "info", "local"]);
+    assert.equal(builtIn.code, 8);
+    assert.match(builtIn.stdout, /a wrapper is for drivers of other people/);
+  });
+});
+
 Deno.test("filesync plugins info of an unknown name tells the nearest, of a broken driver its problem", async () => {
   await inTempDir(async (dir) => {
     const unknown = await filesync(dir, ["plugins", "info", "locl"]);

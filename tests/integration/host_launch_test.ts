@@ -14,6 +14,30 @@ const ENV: Record<string, string> = {
   LD_PRELOAD_LIKE: "x",
 };
 
+testNeeding("python3", "a plugin has no file of ours open, and no terminal", async () => {
+  using _ours = await Deno.open(new URL(import.meta.url));
+  await using bad = openBad({ command: ["/usr/bin/python3", "bad_driver.py"] });
+  await bad.device.capabilities();
+  // What whoever started us left open we cannot help to hand on.
+  const filesOf = (pid: number) => {
+    const dir = `/proc/${pid}/fd`;
+    return [...Deno.readDirSync(dir)].flatMap(({ name }) => {
+      try {
+        return [Deno.readLinkSync(`${dir}/${name}`)];
+      } catch {
+        // The one that the directory was read with.
+        return [];
+      }
+    });
+  };
+  const ours = new URL(import.meta.url).pathname;
+  assert.ok(filesOf(Deno.pid).includes(ours));
+  assert.ok(!filesOf(bad.device.pid!).includes(ours));
+  // The 7th field is the controlling terminal.
+  const stat = await Deno.readTextFile(`/proc/${bad.device.pid}/stat`);
+  assert.equal(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[4], "0");
+});
+
 testNeeding("python3", "a plugin's environment holds the short list and what its manifest asks for", async () => {
   await using bad = openFault("environment", {
     // The interpreter itself: a version manager's shim would add variables of its own.
