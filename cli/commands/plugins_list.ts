@@ -10,7 +10,7 @@ export interface Flags {
   json?: boolean;
 }
 
-export async function run(context: Context, flags: Flags): Promise<number> {
+export function run(context: Context, flags: Flags): Promise<number> {
   const plugins = discoverPlugins({ ...pluginPlacesOf(context, flags.config) }).all();
   if (context.switch(flags.json, "json")) {
     for (const plugin of plugins) {
@@ -19,7 +19,7 @@ export async function run(context: Context, flags: Flags): Promise<number> {
         !context.printJson({ schema: 1, name, version, description, roles, exclusive, origin, args, problem, hint })
       ) break;
     }
-    return 0;
+    return Promise.resolve(0);
   }
   const rows = plugins.map((plugin) => [
     visible(plugin.name),
@@ -31,7 +31,7 @@ export async function run(context: Context, flags: Flags): Promise<number> {
   const columns = ["NAME", "VERSION", "ROLES", "ORIGIN", "DESCRIPTION"].map((title) => ({ title }));
   for (const line of table(columns, rows)) context.print(line);
   for (const plugin of plugins) tellProblem(context, plugin);
-  return 0;
+  return Promise.resolve(0);
 }
 
 function tellProblem(context: Context, plugin: Plugin): void {
