@@ -2,12 +2,14 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { Flags as TestFlags } from "./commands/plugins_conformance.ts";
 import type { Flags as InfoFlags } from "./commands/plugins_info.ts";
+import type { Flags as InstallFlags } from "./commands/plugins_install.ts";
 import type { Flags as ListFlags } from "./commands/plugins_list.ts";
 import type { Flags as NewFlags } from "./commands/plugins_new.ts";
+import type { Flags as RemoveFlags } from "./commands/plugins_remove.ts";
 import type { Flags as SchemaFlags } from "./commands/plugins_schema.ts";
 import type { Context } from "./context.ts";
 import { pluginNames } from "./commands/names.ts";
-import { config, docs, json, lazy, text, value } from "./route_parts.ts";
+import { config, docs, flag, json, lazy, text, value } from "./route_parts.ts";
 
 const aliases = { c: "config" } as const;
 
@@ -96,6 +98,42 @@ that holds something is left alone.`,
   ),
 });
 
+const force = flag("Replace, or remove, what is there or in use");
+
+const install = buildCommand<InstallFlags, [source: string], Context>({
+  loader: lazy(() => import("./commands/plugins_install.ts")),
+  parameters: {
+    flags: { config, system: flag("For all users, in /usr/local/lib/filesync/plugins"), force, json },
+    aliases,
+    positional: {
+      kind: "tuple",
+      parameters: [{ brief: "Folder of a driver, or a tar archive of one", parse: text, placeholder: "DIR|ARCHIVE" }],
+    },
+  },
+  docs: docs(
+    "Install a driver",
+    `Copies a driver from a folder or a tar archive (plain or gzipped) to where drivers are looked for:
+$XDG_DATA_HOME/filesync/plugins, or /usr/local/lib/filesync/plugins with --system. Its manifest is checked and the
+driver is started once, before it is put there; links, paths that lead out and what is too large are refused. It will
+run as you: install what you trust, or give it a sandbox (plugins.wrappers).`,
+    [
+      ["plugins install ./camera", "for you"],
+      ["plugins install camera-1.2.tar.gz --force", "over the one that is there"],
+    ],
+  ),
+});
+
+const remove = buildCommand<RemoveFlags, [name: string], Context>({
+  loader: lazy(() => import("./commands/plugins_remove.ts")),
+  parameters: { flags: { config, force, json }, aliases, positional: named("Name of a driver", "NAME") },
+  docs: docs(
+    "Remove a driver that was installed",
+    `Removes a driver from where plugins install puts it. One that the configuration uses is left alone without --force;
+built-in ones and those in other places always are.`,
+    [["plugins remove camera", "what install has put there"]],
+  ),
+});
+
 const schema = buildCommand<SchemaFlags, [], Context>({
   loader: lazy(() => import("./commands/plugins_schema.ts")),
   parameters: { flags: {} },
@@ -109,6 +147,6 @@ plugins/protocol.schema.json of this version.`,
 
 /** `filesync plugins`. */
 export const plugins = buildRouteMap<string, Context>({
-  routes: { list, info, test, new: create, schema },
+  routes: { list, info, test, new: create, install, remove, schema },
   docs: { brief: "Drivers and plugins" },
 });

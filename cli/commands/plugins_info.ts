@@ -2,11 +2,12 @@
 import { checkDevice, prepareArgs } from "../../lib/config/args.ts";
 import { type Capabilities, DriverError, type Role } from "../../lib/driver/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
-import { BUILT_IN_ORIGIN, HostedDevice, limitsOf, type Permissions, type Plugin } from "../../lib/host/mod.ts";
+import { BUILT_IN_ORIGIN, limitsOf, type Permissions, type Plugin } from "../../lib/host/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import { CliError, type Context } from "../context.ts";
 import { formatBytes } from "../output/format.ts";
 import { table } from "../output/table.ts";
+import { handshake } from "./_handshake.ts";
 import { findPlugin, readNamedFile } from "./_plugins.ts";
 
 export interface Flags {
@@ -70,7 +71,7 @@ async function learn(plugin: Plugin, args: Record<string, unknown> | undefined):
   const abilities: Ability[] = [];
   for (const role of plugin.roles) {
     const problem = plugin.problem ?? argsProblem(plugin, args);
-    abilities.push(problem === undefined ? await handshake(plugin, role, args ?? {}) : { role, unknown: problem });
+    abilities.push(problem === undefined ? await ask(plugin, role, args ?? {}) : { role, unknown: problem });
   }
   return abilities;
 }
@@ -89,24 +90,12 @@ function argsProblem(plugin: Plugin, args: Record<string, unknown> | undefined):
   return flaw === undefined ? undefined : `the arguments do not fit: ${flaw.message}`;
 }
 
-async function handshake(plugin: Plugin, role: Role, args: Record<string, unknown>): Promise<Ability> {
-  const base = await Deno.makeTempDir({ prefix: "filesync-info-" });
+async function ask(plugin: Plugin, role: Role, args: Record<string, unknown>): Promise<Ability> {
   try {
-    await Deno.mkdir(`${base}/spool`, { mode: 0o700 });
-    await using client = new HostedDevice({
-      plugin,
-      name: plugin.name,
-      role,
-      args: prepareArgs(args, plugin.args, Deno.cwd()),
-      spoolDir: `${base}/spool`,
-      stateDir: `${base}/state`,
-    });
-    return { role, capabilities: await client.capabilities() };
+    return { role, capabilities: await handshake(plugin, role, args) };
   } catch (error) {
     if (!(error instanceof DriverError)) throw error;
     return { role, unknown: `the driver did not say: ${error.message}` };
-  } finally {
-    await Deno.remove(base, { recursive: true });
   }
 }
 

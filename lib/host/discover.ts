@@ -13,7 +13,7 @@ import {
 import type { Wrapper } from "./sandbox.ts";
 
 /** Where packages of the machine put plugins. */
-const SYSTEM_DIR = "/usr/local/lib/filesync/plugins";
+export const SYSTEM_DIR = "/usr/local/lib/filesync/plugins";
 
 /** What a configuration says of one plugin. */
 export interface PluginSettings {
@@ -77,14 +77,20 @@ export function discoverPlugins(options: DiscoverOptions = {}): PluginSet {
 
 function searchDirs(options: DiscoverOptions): string[] {
   const env = options.env ?? ((name) => Deno.env.get(name));
-  const home = env("HOME");
-  const data = env("XDG_DATA_HOME") || (home ? `${home}/.local/share` : undefined);
+  const own = userDir(env);
   return [
     ...(options.configDirs ?? []),
     ...(env("FILESYNC_PLUGIN_PATH") ?? "").split(":").filter((dir) => dir !== ""),
-    ...(data === undefined ? [] : [`${data}/filesync/plugins`]),
+    ...(own === undefined ? [] : [own]),
     options.systemDir ?? SYSTEM_DIR,
   ];
+}
+
+/** Where the plugins of the user are; `undefined` for one without a home. */
+export function userDir(env: (name: string) => string | undefined): string | undefined {
+  const home = env("HOME");
+  const data = env("XDG_DATA_HOME") || (home ? `${home}/.local/share` : undefined);
+  return data === undefined ? undefined : `${data}/filesync/plugins`;
 }
 
 function pluginFolders(dir: string): string[] {
