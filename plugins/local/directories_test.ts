@@ -42,6 +42,33 @@ Deno.test("syncNames() fsyncs each directory on the way once, also one that some
   }
 });
 
+Deno.test("syncNames() opens few of many directories at once, and rests between them", async () => {
+  const base = await Deno.makeTempDir();
+  const depth = 50;
+  let open = 0;
+  let openMax = 0;
+  let rests = 0;
+  class Watched extends DirectorySync {
+    override async sync(directory: string): Promise<void> {
+      openMax = Math.max(openMax, ++open);
+      await super.sync(directory).finally(() => open--);
+    }
+  }
+  try {
+    const path = "d/".repeat(depth);
+    await Deno.mkdir(`${base}/${path}`, { recursive: true });
+    await new Watched().syncNames(new LocalRoot(base, "target", base), `${path}file`, () => {
+      assert.equal(open, 0, "a rest is for others");
+      rests++;
+      return Promise.resolve();
+    });
+    assert.ok(openMax <= 4, `${openMax} at once`);
+    assert.ok(rests >= depth / 4 - 1, `${rests} rests`);
+  } finally {
+    await Deno.remove(base, { recursive: true });
+  }
+});
+
 Deno.test("run() lets work of one name run one after another, also after a failure", async () => {
   const queues = new Queues();
   const order: string[] = [];

@@ -21,7 +21,7 @@ import {
 } from "../../lib/driver/mod.ts";
 import { SpoolWriter } from "../../lib/protocol/serve.ts";
 import { Adoption } from "./adopt.ts";
-import { pump } from "./copy.ts";
+import { Pace, pump } from "./copy.ts";
 import { DirectorySync, makeParents } from "./directories.ts";
 import { gather } from "./gather.ts";
 import { isAbsent } from "./os_errors.ts";
@@ -45,6 +45,9 @@ export const FILE_CAPABILITIES: Capabilities = {
   modifiedPrecisionMs: 1,
   checksums: ["sha256"],
 };
+
+/** Patience that is asked for while the directories above a file are fsynced, milliseconds. */
+const SYNC_WAIT_MS = 60_000;
 
 /** The files below one root. */
 export class Files {
@@ -137,7 +140,7 @@ export class Files {
         if (occupant === "same") {
           // Whoever published it may have ended before it removed the other name.
           removeLeftover(root.join(await temporaryPath(params.path, params.sha256)));
-          await this.#syncNames(root, path);
+          await this.#syncNames(root, path, call);
           return receipt(path, params);
         }
         if (occupant !== "other" || params.onExisting !== "rename") return null;
@@ -179,7 +182,7 @@ export class Files {
     const name = await chooseName(root, params, looking);
     const publication = { root, spool, temporary, name, params, looking };
     const path = await this.#adoption.publish(publication) ?? await this.#gathered(publication);
-    await this.#syncNames(root, path);
+    await this.#syncNames(root, path, call);
     this.#unproven.delete(path);
     return receipt(path, params);
   }
@@ -204,9 +207,10 @@ export class Files {
   }
 
   /** Makes a final name survive a loss of power, or has it written anew by the next upload. */
-  async #syncNames(root: Root, path: string): Promise<void> {
+  async #syncNames(root: Root, path: string, call: Call): Promise<void> {
+    const pace = new Pace(call, SYNC_WAIT_MS);
     try {
-      await this.#directories.syncNames(root, path);
+      await this.#directories.syncNames(root, path, () => pace.rest(0));
     } catch (error) {
       this.#unproven.add(path);
       throw error;
