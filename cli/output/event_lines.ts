@@ -22,9 +22,29 @@ const WHY_CLOSED: Record<string, string> = {
   no_space: "is full",
 };
 
+/** A device that comes and goes all day is told of so often an hour. */
+const DEVICE_LINES_MAX = 12;
+const HOUR_MS = 3600_000;
+
+/** What was told of a device. */
+interface Told {
+  /** How it is. */
+  state: string;
+  /** When the hour began, and its lines. */
+  sinceMs: number;
+  lines: number;
+  untold: number;
+}
+
 /** Puts events into words; remembers how devices were, so that only changes are told. */
 export class EventWords {
-  readonly #devices = new Map<string, string>();
+  readonly #devices = new Map<string, Told>();
+  readonly #nowMs: () => number;
+
+  /** @param nowMs milliseconds of a clock that does not jump; replaced by tests */
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs;
+  }
 
   /** The line for an event; `undefined` for one that is shown in other ways or says nothing new. */
   line(event: FilesyncEvent): EventLine | undefined {
@@ -78,19 +98,34 @@ export class EventWords {
 
   #device(event: FilesyncEvent & { event: "device" }): EventLine | undefined {
     const reason = event.reason === undefined ? "" : `: ${event.reason}`;
-    const was = this.#devices.get(event.device);
-    const is = !event.available ? `away${reason}` : event.held === true ? `held${reason}` : "";
-    if (was === is) return undefined;
-    this.#devices.set(event.device, is);
+    const told = this.#devices.get(event.device);
+    const state = !event.available ? `away${reason}` : event.held === true ? `held${reason}` : "";
+    if (told?.state === state) return undefined;
     const scope = event.device;
-    if (is === "") {
-      return was === undefined
+    const more = this.#mayTell(scope, state, told);
+    if (more === undefined) return undefined;
+    if (state === "") {
+      return told === undefined
         ? { level: "debug", scope, message: `Device is available as ${event.role}` }
-        : { level: "info", scope, message: "Device is available again" };
+        : { level: "info", scope, message: `Device is available again${more}` };
     }
-    if (event.available) return { level: "info", scope, message: `Device is held${reason}${hint(event.hint)}` };
+    if (event.available) return { level: "info", scope, message: `Device is held${reason}${hint(event.hint)}${more}` };
     const what = WHY_CLOSED[event.code ?? ""] ?? "is not available";
-    return { level: "warning", scope, message: `Device ${what}${reason}${hint(event.hint)}` };
+    return { level: "warning", scope, message: `Device ${what}${reason}${hint(event.hint)}${more}` };
+  }
+
+  /** Whether one more change of a device is told, and what of those that were not; `undefined`: it is one of them. */
+  #mayTell(device: string, state: string, told: Told | undefined): string | undefined {
+    const nowMs = this.#nowMs();
+    const isNewHour = told === undefined || nowMs - told.sinceMs >= HOUR_MS;
+    const { sinceMs, lines, untold } = isNewHour ? { sinceMs: nowMs, lines: 0, untold: told?.untold ?? 0 } : told;
+    if (lines >= DEVICE_LINES_MAX) {
+      this.#devices.set(device, { state, sinceMs, lines, untold: untold + 1 });
+      return undefined;
+    }
+    this.#devices.set(device, { state, sinceMs, lines: lines + 1, untold: 0 });
+    if (untold > 0) return ` (it changed ${untold} more times in the last hour)`;
+    return lines + 1 === DEVICE_LINES_MAX ? " (it comes and goes: for an hour no more is told)" : "";
   }
 }
 

@@ -70,6 +70,21 @@ Deno.test("EventWords tells of a device only when it changes", () => {
   );
 });
 
+Deno.test("EventWords tells twelve changes an hour of a device that comes and goes all day", () => {
+  let nowMs = 0;
+  const words = new EventWords(() => nowMs);
+  const lines: string[] = [];
+  for (; nowMs < 24 * 3600_000; nowMs += 30_000) {
+    const available = nowMs % 60_000 !== 0;
+    const more = available ? {} : { code: "unavailable", reason: "Link is gone" };
+    const line = words.line({ event: "device", device: "radio", role: "target", available, ...more, time: "" });
+    if (line !== undefined) lines.push(line.message);
+  }
+  assert.equal(lines.length, 24 * 12);
+  assert.equal(lines[11], "Device is available again (it comes and goes: for an hour no more is told)");
+  assert.equal(lines[12], "Device is not available: Link is gone (it changed 108 more times in the last hour)");
+});
+
 Deno.test("EventWords says under which name and how proven a file landed", () => {
   const file = { event: "delivered", job: "logs", target: "nas" } as const;
   assert.deepEqual(

@@ -56,6 +56,8 @@ const NO_SPACE = { firstMs: 15_000, maxMs: 10 * 60 * 1000 };
 const OF_BOTH_ROLES: readonly ErrorCode[] = ["unavailable", "held", "broken"];
 /** Codes after which a device that was asked stays closed. */
 const CLOSING: readonly ErrorCode[] = ["unavailable", "broken", "held", "denied", "invalid_config"];
+/** A device that answered when it was asked, and failed in use all the same, so often in a row: its word is not told on. */
+const RELAPSES_TOLD = 2;
 /** What the device thinks of our configuration does not change by itself. */
 const NEVER_MS = 0x7fffffff;
 
@@ -66,9 +68,13 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
   #capabilities: Capabilities | undefined;
   #connecting = false;
   #closed: Closed | undefined;
-  /** Why it was closed, while an upload tries whether it still is. */
+  /** Why it was closed, while its next use tries whether it still is. */
   #onTrial: Closed | undefined;
   #failures = 0;
+  /** Since a look has opened the gate, nothing succeeded. */
+  #isUnproven = false;
+  /** How often in a row it closed again unproven. */
+  #relapses = 0;
   /** Why the device says that it is held, until it says that it is not: no error and no answer outweighs that. */
   #heldReason: string | undefined;
   #cancelTimer: () => void = () => {};
@@ -207,6 +213,8 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
 
   #close(closed: Closed, againMs: number): void {
     const was = this.#closed ?? this.#onTrial;
+    if (this.#isUnproven) this.#relapses++;
+    this.#isUnproven = false;
     this.#onTrial = undefined;
     this.#closed = closed;
     this.#cancelTimer();
@@ -229,7 +237,10 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
     this.#serve();
   }
 
-  /** Only an upload shows whether there is room again: until one succeeds nobody is told, since most often there is not. */
+  /**
+   * Only use shows whether a full target has room again, and whether one is whole that answers and fails all the same (a
+   * firewall that lets no data connection through): until a call succeeds nobody is told, since most often it is not.
+   */
   #openOnTrial(): void {
     this.#cancelTimer();
     this.#onTrial = this.#closed;
@@ -278,7 +289,9 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
       if (CLOSING.includes(code)) return this.report(asDriverError(error));
     }
     if (this.#stopped || this.#heldReason !== undefined) return;
-    this.#openUp();
+    this.#isUnproven = true;
+    if (this.#relapses >= RELAPSES_TOLD) this.#openOnTrial();
+    else this.#openUp();
   }
 
   /** Hands out turns, to the other role too: what one gives back the other may take. */
@@ -311,6 +324,10 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
   endTurn(turn: GateTurn, error: DriverError | undefined, hasProgressed: boolean): void {
     this.#active--;
     this.#turns.end(turn, { pluginDied: error?.code === "broken" });
+    if (error === undefined || hasProgressed) {
+      this.#isUnproven = false;
+      this.#relapses = 0;
+    }
     if (error === undefined) {
       this.#failures = 0;
       if (this.#onTrial !== undefined) this.#openUp();

@@ -335,6 +335,38 @@ Deno.test("DeviceGate tells of a full target once, and of its room when an uploa
   assert.deepEqual(bed.events.map(({ available }) => available), [false, true]);
 });
 
+Deno.test("DeviceGate tells a handful of times a day of a target that answers and fails in use", async () => {
+  using bed = new GateBed("target");
+  const failure = new DriverError("unavailable", "Data connection is refused");
+  let tries = 0;
+  for (let passedMs = 0; passedMs < 24 * 3600_000;) {
+    (await bed.turn()).end(failure);
+    tries++;
+    const waitMs = bed.clock.nextMs!;
+    await bed.clock.pass(waitMs);
+    passedMs += waitMs;
+  }
+  assert.ok(tries > 2000, `${tries} tries: it is not given up`);
+  assert.deepEqual(bed.words, ["unavailable", "available", "unavailable", "available", "unavailable"]);
+  (await bed.turn()).end();
+  assert.equal(bed.words.at(-1), "available", "what is proven by use is told");
+  (await bed.turn()).end(failure);
+  await bed.clock.pass(bed.clock.nextMs!);
+  assert.deepEqual(bed.words.slice(-2), ["unavailable", "available"], "and the count begins anew");
+});
+
+Deno.test("DeviceGate tells at once that a target is back that was away for long", async () => {
+  using bed = new GateBed("target");
+  (await bed.turn()).end(new DriverError("unavailable", "No route"));
+  bed.device.script = () => {
+    throw new DriverError("unavailable", "No route");
+  };
+  for (let n = 0; n < 20; n++) await bed.clock.pass(3600_000);
+  bed.device.script = () => {};
+  await bed.clock.pass(3600_000);
+  assert.deepEqual(bed.words, ["unavailable", "available"]);
+});
+
 Deno.test("DeviceGate waits as long as the driver asks, but not for ever", async () => {
   using bed = new GateBed();
   (await bed.turn()).end(new DriverError("held", "Busy", { retryAfterMs: 5000 }));
