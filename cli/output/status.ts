@@ -64,6 +64,7 @@ function jobLines(report: StatusReport, options: StatusOptions): string[] {
     const all = sum(job.found, job.downloading, job.spooled, job.done, job.parked, job.gone);
     const source = [
       ...(job.waitsForWindow === undefined ? [] : [`waits for its window ${job.waitsForWindow}`]),
+      ...(job.ignoresWindow === undefined ? [] : [`clock is wrong: window ${job.ignoresWindow} does not count`]),
       ...(job.found.count > 0 ? [`${tally(job.found)} waiting`] : []),
       ...(job.downloading.count > 0 ? [`${tally(job.downloading)} downloading`] : []),
       ...(job.parked.count > 0 ? [`${tally(job.parked)} parked`] : []),

@@ -26,6 +26,7 @@ import { targetPath } from "../upload/target_path.ts";
 import { readSecrets, usablePlugin } from "./devices.ts";
 import { selectJobs } from "./engine.ts";
 import { asEngineError, EngineError, EXIT, isStoreThere } from "./errors.ts";
+import { isDateWrong } from "./wall_clock.ts";
 import { formatWindows, isInWindow } from "./window.ts";
 import { exitOfCode } from "./exit_codes.ts";
 
@@ -78,9 +79,11 @@ export function readStatus(config: Config): StatusReport {
     using store = new Store(config.statePath, { readOnly: true });
     const windows = new Map(config.jobs.map((job) => [job.name, job.windows]));
     const now = new Date();
+    const isWrong = isDateWrong(store);
     const jobs = jobStatuses(store).map((job) => {
       const mine = windows.get(job.name) ?? [];
-      return isInWindow(mine, now) ? job : { ...job, waitsForWindow: formatWindows(mine) };
+      if (isInWindow(mine, now)) return job;
+      return { ...job, [isWrong ? "ignoresWindow" : "waitsForWindow"]: formatWindows(mine) };
     });
     const used = new Set(
       config.jobs.flatMap(({ source, targets }) => [source, ...targets.map(({ device }) => device)]),

@@ -20,6 +20,27 @@ export interface ClockSeams {
   isSynchronised?: () => boolean;
 }
 
+/**
+ * Whether the date is known to be wrong: when it is older than this program, or, before the network has set it, older
+ * than the last time that was right. For one that only looks at the store.
+ */
+export function isDateWrong(store: Store, seams: ClockSeams = {}): boolean {
+  const { nowMs = Date.now, isSynchronised = isSynchronisedNow } = seams;
+  return isWrongDate(nowMs(), isSynchronised(), lastSetMs(store));
+}
+
+function isWrongDate(nowMs: number, isSet: boolean, setMs: number): boolean {
+  return nowMs < CLOCK_SANE_MS || (!isSet && nowMs < setMs);
+}
+
+function isSynchronisedNow(): boolean {
+  return existsSync(SYNCHRONISED_FILE);
+}
+
+function lastSetMs(store: Store): number {
+  return Number(store.meta(SET_META) ?? "0");
+}
+
 /** The machine's wall clock, as the jobs of one run see it. */
 export class WallClock {
   readonly #store: Store;
@@ -33,19 +54,19 @@ export class WallClock {
     this.#store = store;
     this.#log = log;
     this.#nowMs = seams.nowMs ?? Date.now;
-    this.#isSynchronised = seams.isSynchronised ?? (() => existsSync(SYNCHRONISED_FILE));
-    this.#setMs = Number(store.meta(SET_META) ?? "0");
+    this.#isSynchronised = seams.isSynchronised ?? isSynchronisedNow;
+    this.#setMs = lastSetMs(store);
   }
 
   /**
-   * Whether a job with `windows` may work now. Tells once when the date becomes, or ceases to be, known to be wrong: when
-   * it is older than this program, or, before the network has set it, older than the last time that was right.
+   * Whether a job with `windows` may work now: they do not count while the date is known to be wrong. Tells once when it
+   * becomes so, and when it ceases to be.
    */
   isInWindow(windows: readonly TimeWindow[]): boolean {
     if (windows.length === 0) return true;
     const nowMs = this.#nowMs();
     const isSet = this.#isSynchronised();
-    const isWrong = nowMs < CLOCK_SANE_MS || (!isSet && nowMs < this.#setMs);
+    const isWrong = isWrongDate(nowMs, isSet, this.#setMs);
     if (isWrong !== this.#wasWrong) {
       const time = new Date(nowMs).toISOString().slice(0, 16).replace("T", " ");
       if (isWrong) this.#log.warning(`Clock says ${time} UTC, which is past: windows are ignored until it is right`);

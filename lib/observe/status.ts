@@ -31,6 +31,8 @@ export interface JobStatus {
   lastListing?: string;
   /** The time windows that it waits for; absent while it may work. */
   waitsForWindow?: string;
+  /** The time windows that do not count, since the date is known to be wrong: the job works outside of them. */
+  ignoresWindow?: string;
 }
 
 /** What was last said of a device. */

@@ -50,6 +50,49 @@ needsFakeTime(
 );
 
 needsFakeTime(
+  "sync stops a transfer when its window closes, goes on from there when it opens, and works while the date is wrong",
+  async () => {
+    await inTempDir(async (dir) => {
+      await localJob(dir, { window: ["22:00-06:00"], limits: { download: "400KiB/s" } });
+      await Deno.writeFile(`${dir}/in/large`, new Uint8Array(4_000_000).fill(7));
+      const clock = new FakeClock(dir);
+      clock.set("2027-05-05 05:50:00");
+      const running = new Running(dir, ["sync", "--json", "--verbose"], clock.env);
+      const status = async () => (await filesync(dir, ["status"], clock.env)).stdout;
+      const moved = () => running.stdoutMatches(/"event":"progress".*"path":"large".*"doneBytes":[1-9]/);
+      try {
+        await moved();
+        clock.set("2027-05-05 07:00:00");
+        await running.stderrMatches(/Job "logs" waits for its window 22:00-06:00/);
+        assert.match(await status(), /^waiting: outside the time window[\s\S]*waits for its window 22:00-06:00/);
+        const spool = `${dir}/temp/filesync.db.spool`;
+        const partials = [...Deno.readDirSync(spool)].filter(({ isDirectory }) => isDirectory)
+          .map(({ name }) => `${spool}/${name}/1.part`).filter(exists);
+        const keptBytes = Deno.statSync(partials[0]!).size;
+        assert.ok(keptBytes > 0 && keptBytes < 4_000_000, `${keptBytes} bytes are kept`);
+        // A Pi that lost its time: nobody knows whether it is night.
+        clock.set("1971-02-03 12:00:00");
+        await running.stderrMatches(/Clock says 1971-02-03 \d\d:00 UTC, which is past: windows are ignored/);
+        await running.stdoutMatches(/"event":"downloaded".*"path":"large".*"resumedBytes":[1-9]/);
+        await running.stdoutMatches(/"event":"delivered".*"path":"large"/);
+        assert.match(await status(), /clock is wrong: window 22:00-06:00 does not count/);
+        // The network has the time.
+        clock.set("2027-05-05 12:00:00");
+        await running.stderrMatches(/Clock says 2027-05-05 \d\d:00 UTC now: windows count again/);
+        await Deno.writeTextFile(`${dir}/in/late`, "b");
+        await running.stderrMatches(/(waits for its window[\s\S]*){2}/);
+        clock.set("2027-05-05 22:30:00");
+        await running.stdoutMatches(/"event":"delivered".*"path":"late"/);
+      } finally {
+        running.child.kill("SIGTERM");
+        await running.ended();
+      }
+      assert.equal(Deno.statSync(`${dir}/out/large`).size, 4_000_000);
+    });
+  },
+);
+
+needsFakeTime(
   "sync counts a grace by its own clock, whatever the date does meanwhile, and goes on to log",
   async () => {
     await inTempDir(async (dir) => {
