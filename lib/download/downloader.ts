@@ -52,6 +52,8 @@ const PAGE = 64;
 const UNDER_WAY_MAX = 128;
 /** How long the station rests when the disk is full, milliseconds. */
 const NO_SPACE_PAUSE_MS = 5000;
+/** A spool that is full for so long is told, milliseconds. */
+const SHORT_TOLD_MS = 4000;
 const FULL = "Disk of the spool is full";
 
 /** So many tries that found no room mean that there is none. */
@@ -70,6 +72,9 @@ export class Downloader {
   /** The card or the vehicle whose files these are. */
   #deviceId: string | undefined;
   #waitsForRoom = false;
+  #isFullTold = false;
+  /** Since when there is no room for the next file, monotonic milliseconds. */
+  #shortSinceMs: number | undefined;
   /** Why the last write to the spool failed. */
   #trouble: string | undefined;
   /** Downloads in a row that ended because something was full. */
@@ -144,8 +149,9 @@ export class Downloader {
       if (reservation === undefined) {
         turn.end();
         // Never with a turn in our hands: making room asks the source.
-        const needBytes = current.fingerprint.sizeBytes ?? 0;
-        if (this.#waitsForRoom && !await this.#options.makeRoom?.(needBytes, signal)) {
+        const { spool, makeRoom } = this.#options;
+        const needBytes = spool.missingBytes((current.fingerprint.sizeBytes ?? 0) - this.#heldBytes(current));
+        if (this.#waitsForRoom && !(needBytes > 0 && await makeRoom?.(needBytes, signal))) {
           await this.#bell.wait(signal, NO_SPACE_PAUSE_MS);
         }
         continue;
@@ -177,18 +183,22 @@ export class Downloader {
     return this.#queue[0];
   }
 
+  /** What the spool holds of a file: one that was never tried has no partial. */
+  #heldBytes({ id, deviceDir }: QueuedFile): number {
+    const { spool, deviceDir: dir } = this.#options;
+    return deviceDir === undefined ? 0 : statSpoolFile(spool.partialPath(dir, id))?.sizeBytes ?? 0;
+  }
+
   /** Room in the spool for the rest of a file, and the file out of the queue; `undefined` when there is none now. */
   #reserve(file: QueuedFile): Reservation | undefined {
     const { spool, log, store, deviceDir } = this.#options;
     try {
-      // A file that was never tried has no partial.
-      const isFresh = file.deviceDir === undefined;
-      const held = isFresh ? 0 : statSpoolFile(spool.partialPath(deviceDir, file.id))?.sizeBytes ?? 0;
+      const held = this.#heldBytes(file);
       const reservation = spool.reserve(file.fingerprint.sizeBytes ?? held, held);
       if (reservation === undefined) {
         const isDisk = spool.isDiskShort(Math.max(0, (file.fingerprint.sizeBytes ?? 0) - held));
         const why = isDisk ? "Disk of the spool would have less free than spool.min_free" : "Spool is full";
-        this.#noteFull(`${why}: downloads wait, uploads go on`);
+        this.#noteShort(`${why}: downloads wait, uploads go on`);
         return undefined;
       }
       let isQueued = false;
@@ -199,7 +209,9 @@ export class Downloader {
       }
       this.#queue = this.#queue.filter((other) => other.id !== file.id);
       if (!isQueued) return undefined;
-      if (this.#waitsForRoom && this.#trouble === undefined) log.info("Spool has room again: downloads go on");
+      if (this.#isFullTold && this.#trouble === undefined) log.info("Spool has room again: downloads go on");
+      this.#isFullTold = false;
+      this.#shortSinceMs = undefined;
       this.#waitsForRoom = false;
       this.#claimed.add(file.id);
       return reservation;
@@ -235,8 +247,16 @@ export class Downloader {
   }
 
   #noteFull(message: string): void {
-    if (!this.#waitsForRoom) this.#options.log.warning(message);
+    if (!this.#isFullTold) this.#options.log.warning(message);
+    this.#isFullTold = true;
     this.#waitsForRoom = true;
+  }
+
+  /** A spool smaller than the work is full at every file: that is told when it lasts. */
+  #noteShort(message: string): void {
+    this.#waitsForRoom = true;
+    this.#shortSinceMs ??= performance.now();
+    if (performance.now() - this.#shortSinceMs >= SHORT_TOLD_MS) this.#noteFull(message);
   }
 
   async #move(file: QueuedFile, turn: Turn, reservation: Reservation, signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import {
   backoffMs,
   BREAKS_MAX,
   DENIED_RETRY_MS,
-  type DriverError,
+  DriverError,
   FILE_RETRY,
   inWords,
   isKilledFromOutside,
@@ -13,6 +13,8 @@ import type { EventBus, Log } from "../observe/mod.ts";
 import { discardPartial, type Spool } from "../spool/mod.ts";
 import {
   type FileFailure,
+  LOST_GONE,
+  LOST_HINT,
   markFileFailed,
   type QueuedFile,
   recordResent,
@@ -56,10 +58,11 @@ export function settleFailure(
   store.write(() => {
     markFileFailed(store, file.id, failure);
   });
-  return () => tell(file, error, failure, policy);
+  return () => tell(file, failure, policy);
 }
 
-function tell(file: QueuedFile, error: DriverError, failure: FileFailure, { job, events, log }: FailurePolicy): void {
+function tell(file: QueuedFile, failure: FileFailure, { job, events, log }: FailurePolicy): void {
+  const { error } = failure;
   const wanted = `Cannot download "${file.path}"`;
   const label = error.message.startsWith(wanted) ? error.message : `${wanted}: ${error.message}`;
   const { hint } = error.details;
@@ -95,7 +98,10 @@ function judge(
   };
   if (error.code === "not_found") {
     // Once it was ours; what it was wanted for is not delivered, and nobody has it: a person must know.
-    return file.wasSpooled ? { ...failure, state: "parked" } : { ...failure, state: "gone", attempts: 0, bestBytes: 0 };
+    if (file.wasSpooled) {
+      return { ...failure, state: "parked", error: new DriverError("not_found", LOST_GONE, { hint: LOST_HINT }) };
+    }
+    return { ...failure, state: "gone", attempts: 0, bestBytes: 0 };
   }
   if (error.code === "rejected") return { ...failure, state: "parked" };
   if (error.code === "denied") {
@@ -112,7 +118,8 @@ function judge(
   if (error.code === "broken") failure.breaks = Math.max(1, failure.breaks);
   if (isDropped) failure.bestBytes = 0;
   if (failure.attempts >= attemptsMax) return { ...failure, state: "parked" };
-  if (error.code === "changed") return { ...failure, state: "gone" };
+  // What had been in the spool is not simply gone: the next listing says what the source has instead.
+  if (error.code === "changed" && !file.wasSpooled) return { ...failure, state: "gone" };
   const waitMs = Math.max(backoffMs(failure.attempts, FILE_RETRY), error.details.retryAfterMs ?? 0);
   return { ...failure, retryAtMs: performance.now() + waitMs };
 }

@@ -100,6 +100,11 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
     return this.#closed === undefined;
   }
 
+  /** It is open to find out whether it can be used: most often it cannot. */
+  get isOnTrial(): boolean {
+    return this.#onTrial !== undefined;
+  }
+
   /** Why the device cannot be used, or `undefined` when it can. */
   get closed(): Closed | undefined {
     return this.#closed;

@@ -208,6 +208,13 @@ export class Spool {
     return this.freeBytes() - this.#reservedBytes - bytes < this.#minFreeBytes;
   }
 
+  /** How many bytes must leave the spool, or the disk, before `bytes` more have room: 0 when they have. */
+  missingBytes(bytes: number): number {
+    const wanted = this.#reservedBytes + bytes;
+    const ofQuota = this.#usedBytes + wanted - this.quotaBytes;
+    return Math.max(0, ofQuota, this.#minFreeBytes + wanted - this.freeBytes());
+  }
+
   /** What the disk had free a moment ago, as long as that is plenty: asked for each small file, it would cost more than it tells. */
   #recentFreeBytes(): number {
     const nowMs = performance.now();

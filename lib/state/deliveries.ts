@@ -67,7 +67,7 @@ const NEXT = `
       AND (f.generation = 1 OR NOT EXISTS (
         SELECT 1 FROM file o JOIN delivery p ON p.file_id = o.id AND p.target_id = d.target_id
           WHERE o.source_id = f.source_id AND o.path = f.path AND o.generation < f.generation
-            AND p.state IN ('waiting', 'uploading')))
+            AND o.state NOT IN ('parked', 'gone') AND p.state IN ('waiting', 'uploading')))
     ORDER BY d.id LIMIT ?`;
 
 /** The first deliveries of a target's upload queue. */

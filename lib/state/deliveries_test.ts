@@ -142,6 +142,11 @@ Deno.test("an older generation of a path waits in front of a newer one, also whi
   const failure = { started: false, attempts: 1, breaks: 0, bestBytes: 0, error };
   markDeliveryFailed(rows.store, older!.id, { ...failure, state: "waiting", retryAtMs: 1e9 });
   assert.deepEqual(rows.waiting("nas"), []);
+  const parked = `UPDATE file SET state = 'parked', sha256 = NULL, code = 'lost' WHERE id = ?`;
+  rows.store.write(() => rows.store.run(parked, older!.fileId));
+  assert.deepEqual(rows.waiting("nas"), ["a#2"], "what left the spool and cannot be had again holds nobody up");
+  rows.store.write(() => rows.store.run("UPDATE file SET state = 'spooled', sha256 = 'x' WHERE id = ?", older!.fileId));
+  assert.deepEqual(rows.waiting("nas"), []);
   markDeliveryFailed(rows.store, older!.id, { ...failure, state: "parked", retryAtMs: 0 });
   assert.deepEqual(rows.waiting("nas"), ["a#2"], "what is given up holds nobody up");
 });

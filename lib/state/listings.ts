@@ -84,6 +84,10 @@ const TURN = `
 
 const CIRCLE =
   "Target of this job seems to lie in its source: this looks like what was delivered there, for the second time";
+const LOST = "Left the spool before all targets had it, and the source has other content now";
+/** Of a file that had been in the spool. */
+export const LOST_GONE = "Left the spool before all targets had it, and the source has it no more";
+export const LOST_HINT = "filesync why tells which targets have it; filesync forget gives it up";
 const CIRCLE_HINT = 'Give the target another directory, or leave it out in "rules.exclude"';
 
 /** Which of the listed files are not known with this content, without recording anything: for a dry run. */
@@ -181,13 +185,17 @@ export class Listing {
       );
       const gone = store.all<{ id: number; path: string; device: number | null; state: string }>(
         `UPDATE file INDEXED BY file_open
-           SET state = CASE code WHEN 'lost' THEN 'parked' ELSE 'gone' END, retry_at_ms = 0, changed_ms = ?
-           WHERE source_id = ? AND state IN ('found', 'parked') AND ${OPEN_FILE} AND sha256 IS NULL AND id <= ?
+           SET state = CASE code WHEN 'lost' THEN 'parked' ELSE 'gone' END, retry_at_ms = 0, changed_ms = ?1,
+             reason = CASE code WHEN 'lost' THEN ?4 ELSE reason END, hint = CASE code WHEN 'lost' THEN ?5 ELSE hint END
+           WHERE source_id = ?2 AND state IN ('found', 'parked') AND ${OPEN_FILE} AND sha256 IS NULL AND id <= ?3
+             AND NOT (state = 'parked' AND code IS 'lost')
              AND NOT EXISTS (SELECT 1 FROM temp.seen s WHERE s.source_id = file.source_id AND s.file_id = file.id)
            RETURNING id, path, device_dir AS device, state`,
         Date.now(),
         sourceId,
         this.#lastKnownId,
+        LOST_GONE,
+        LOST_HINT,
       );
       for (const row of gone) this.#abandon(row.device, row.id);
       if (this.#isInDoubt && this.settling === 0) endDoubt(store, sourceId);
@@ -266,17 +274,15 @@ export class Listing {
     const generation = (row.generation ?? 0) + 1;
     const nowMs = Date.now();
     if (row.id !== null) {
-      // What was never fetched of the older generation cannot be fetched any more.
-      store.run(
-        `UPDATE file SET latest = 0,
-             state = CASE WHEN sha256 IS NULL AND state IN ('found', 'parked') THEN 'gone' ELSE state END, changed_ms = ?
-           WHERE id = ?`,
-        nowMs,
-        row.id,
-      );
+      // What was never fetched of the older generation cannot be fetched any more; what was, and was lost, is told.
+      store.run("UPDATE file SET latest = 0, changed_ms = ? WHERE id = ?", nowMs, row.id);
       const superseded = store.get<{ device: number | null }>(
-        "SELECT device_dir AS device FROM file WHERE id = ? AND state = 'gone'",
+        `UPDATE file SET state = CASE code WHEN 'lost' THEN 'parked' ELSE 'gone' END, retry_at_ms = 0, shelved = 0,
+             reason = CASE code WHEN 'lost' THEN ?2 ELSE reason END, hint = CASE code WHEN 'lost' THEN ?3 ELSE hint END
+           WHERE id = ?1 AND sha256 IS NULL AND state IN ('found', 'parked') RETURNING device_dir AS device`,
         row.id,
+        LOST,
+        LOST_HINT,
       );
       this.#abandon(superseded?.device ?? null, row.id);
     }
@@ -389,6 +395,12 @@ function prepareTemporaryTables(store: Store): void {
   store.write(() => {
     store.run(
       "CREATE TEMP TABLE IF NOT EXISTS seen (source_id INTEGER, file_id INTEGER, PRIMARY KEY (source_id, file_id)) WITHOUT ROWID",
+    );
+    // What leaves the spool in the middle of a listing was sighted as spooled, or is of no concern to it: not missing.
+    store.run(
+      `CREATE TEMP TRIGGER IF NOT EXISTS back_in_queue AFTER UPDATE OF state ON main.file
+         WHEN NEW.state = 'found' AND OLD.state IN ('spooled', 'done', 'gone')
+         BEGIN INSERT OR IGNORE INTO seen VALUES (NEW.source_id, NEW.id); END`,
     );
     store.run(
       `CREATE TEMP TABLE IF NOT EXISTS sighting (source_id INTEGER NOT NULL, path TEXT NOT NULL, size_bytes INTEGER,

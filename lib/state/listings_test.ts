@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Entry } from "../driver/mod.ts";
 import { type FoundFile, Listing, newEntries } from "./listings.ts";
+import { refetchFile } from "./files.ts";
 import { registerJob, registerSource } from "./registry.ts";
+import { shelveFile } from "./shelving.ts";
 import { Store } from "./store.ts";
 
 const file = (path: string, more: Partial<Entry> = {}): Entry => ({ path, kind: "file", sizeBytes: 10, ...more });
@@ -196,6 +198,48 @@ Deno.test("Listing supersedes what was never fetched of an older generation", ()
     "found#2": "found",
     "downloading#2": "found",
   });
+});
+
+Deno.test("Listing misses nothing that leaves the spool while it runs, and finds it in the next one", () => {
+  using source = new Source();
+  source.list([file("shelved"), file("damaged"), file("older")]);
+  for (const name of ["shelved", "damaged"]) source.set(name, "spooled", ", sha256 = 'x'");
+  source.set("older", "done", ", sha256 = 'x'");
+  const ids = source.store.all<{ id: number }>("SELECT id FROM file ORDER BY id").map(({ id }) => id);
+  const listing = source.begin();
+  listing.sight([file("shelved"), file("damaged"), file("older")]);
+  shelveFile(source.store, ids[0]!);
+  refetchFile(source.store, ids[1]!, "Spool file is damaged");
+  source.set("older", "found", ", sha256 = NULL, code = 'lost'");
+  assert.deepEqual(listing.complete(), []);
+  assert.deepEqual(source.states(), { "shelved#1": "found", "damaged#1": "found", "older#1": "found" });
+  source.list([file("shelved")]);
+  assert.deepEqual(source.states(), { "shelved#1": "found", "damaged#1": "parked", "older#1": "parked" });
+});
+
+Deno.test("Listing parks what left the spool unfinished when its source has other content, or nothing, now", () => {
+  using source = new Source();
+  source.list([file("changed"), file("gone")]);
+  for (const name of ["changed", "gone"]) {
+    source.set(name, "spooled", ", sha256 = 'x'");
+    const { id } = source.store.get<{ id: number }>("SELECT id FROM file WHERE path = ?", name)!;
+    shelveFile(source.store, id);
+  }
+  assert.deepEqual(source.list([file("changed", { sizeBytes: 11 })]), ["changed#2"]);
+  assert.deepEqual(source.states(), { "changed#1": "parked", "gone#1": "parked", "changed#2": "found" });
+  const told = source.store.all<{ reason: string; hint: string }>(
+    "SELECT reason, hint FROM file WHERE state = 'parked' ORDER BY id",
+  );
+  assert.match(told[0]!.reason, /before all targets had it, and the source has other content now/);
+  assert.match(told[1]!.reason, /before all targets had it, and the source has it no more/);
+  assert.ok(told.every(({ hint }) => hint.includes("filesync forget")));
+  source.store.write(() => source.store.run("UPDATE file SET changed_ms = 1"));
+  source.list([file("changed", { sizeBytes: 11 })]);
+  assert.equal(
+    source.store.get("SELECT 1 FROM file WHERE changed_ms > 1"),
+    undefined,
+    "a later listing changes nothing",
+  );
 });
 
 Deno.test("Listing parks a name with a problem once, and never calls it gone while it is listed", () => {

@@ -124,7 +124,7 @@ function exercise(store: Store): void {
   spoolRows(store, [1, 2]);
   spooledAfter(store, 0, 10);
   finishRetired(store);
-  shelvableFiles(store, [1], 10);
+  shelvableFiles(store, [1], { limit: 10, afterId: 0 });
   shelveFile(store, b!.id);
   unshelveFiles(store, [1]);
   jobStatuses(store);

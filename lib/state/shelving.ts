@@ -14,20 +14,26 @@ export interface Shelvable {
 }
 
 /**
- * Spooled files that only `absentTargets` still need, the oldest first.
+ * Spooled files that only `absentTargets` still need, the oldest first; empty ones would make no room.
  * @param absentTargets rows of targets that cannot be reached now
+ * @param page `afterId`: of the last file of the page before
  */
-export function shelvableFiles(store: Store, absentTargets: number[], limit: number): Shelvable[] {
+export function shelvableFiles(
+  store: Store,
+  absentTargets: number[],
+  page: { limit: number; afterId: number },
+): Shelvable[] {
   return store.all<Shelvable & Record<string, unknown>>(
     `SELECT f.id, f.source_id AS sourceId, f.job_id AS jobId, f.path, f.size_bytes AS sizeBytes, f.device_dir AS deviceDir
        FROM file f INDEXED BY file_open
-       WHERE f.state = 'spooled' AND f.${OPEN_FILE}
+       WHERE f.state = 'spooled' AND f.${OPEN_FILE} AND f.size_bytes > 0 AND f.id > ?2
          AND NOT EXISTS (SELECT 1 FROM delivery d JOIN target t ON t.id = d.target_id
            WHERE d.file_id = f.id AND t.retired = 0 AND (d.state IN ('uploading', 'parked', 'uncertain')
              OR (d.state = 'waiting' AND d.target_id NOT IN (SELECT value FROM json_each(?1)))))
-       ORDER BY f.id LIMIT ?2`,
+       ORDER BY f.id LIMIT ?3`,
     JSON.stringify(absentTargets),
-    limit,
+    page.afterId,
+    page.limit,
   );
 }
 
@@ -46,20 +52,22 @@ export function shelveFile(store: Store, id: number): boolean {
 }
 
 /**
- * Puts shelved files back into the download queue when one of the targets that they need is there again.
+ * Puts shelved files, the oldest first, back into the download queue when one of the targets that they need is there.
  * @returns how many
  */
-export function unshelveFiles(store: Store, presentTargets: number[]): number {
+export function unshelveFiles(store: Store, presentTargets: number[], limit = -1): number {
   const any = store.get("SELECT 1 FROM file WHERE shelved = 1 LIMIT 1");
   if (any === undefined) return 0;
   return store.write(() =>
     store.run(
-      `UPDATE file SET shelved = 0 WHERE shelved = 1 AND EXISTS (
+      `UPDATE file SET shelved = 0 WHERE id IN (SELECT id FROM file WHERE shelved = 1 AND EXISTS (
          SELECT 1 FROM target t WHERE t.job_id = file.job_id AND t.retired = 0 AND t.first_file_id <= file.id
            AND t.id IN (SELECT value FROM json_each(?))
            AND NOT EXISTS (SELECT 1 FROM delivery d
-             WHERE d.file_id = file.id AND d.target_id = t.id AND d.state IN ('delivered', 'forgotten', 'parked', 'uncertain')))`,
+             WHERE d.file_id = file.id AND d.target_id = t.id AND d.state IN ('delivered', 'forgotten', 'parked', 'uncertain')))
+         ORDER BY id LIMIT ?)`,
       JSON.stringify(presentTargets),
+      limit,
     )
   );
 }
