@@ -24,6 +24,9 @@ const ftp = buildCommand<FtpFlags, [], Context>({
       host: value("Address to listen on; default 127.0.0.1, 0.0.0.0 or :: for the network", "ADDRESS"),
       port: value("Port to listen on; default 2121", "PORT"),
       passivePorts: value("Ports of data connections, to open in a firewall; default any", "FIRST-LAST"),
+      tls: flag("Speak TLS alone (explicit FTPS), with a certificate that is made at the first start"),
+      tlsCert: value("Certificate for --tls, and what signed it, in PEM; with --tls-key", "FILE"),
+      tlsKey: value("Key of --tls-cert, in PEM", "FILE"),
       readOnly: flag("Let nobody change anything"),
       quota: value("Most bytes that all files together may have, such as 20GiB", "SIZE"),
       idleTimeout: value("Close a connection without a command after so long; default 5m", "TIME"),
@@ -40,7 +43,10 @@ resumed. Passive mode only. An upload is acknowledged when it is on disk, a rena
 nothing outside of DIR can be reached. Without --host only this machine can connect.
 
 The password comes from --passwd-file, --passwd-credential or $FILESYNC_PASSWD; there is no default. FTP sends it, and
-all files, readable for everyone on the way: use it in a network that you trust.
+all files, readable for everyone on the way: use it in a network that you trust, or take --tls, with which nothing is
+served in the clear. Its certificate is made at the first start and kept in $STATE_DIRECTORY or
+$XDG_STATE_HOME/filesync, as ftp-tls.pem with its key and as ftp-tls.crt for clients; it has no end and is trusted by its
+fingerprint, which is told at each start ("pin" of the ftp driver), or by that copy ("ca", --cacert).
 
 Transfers are told on stderr, with --json on stdout as one object a line: event is one of listening, connected, login,
 login_failed, refused, upload, download, removed, made, renamed, unlisted, error, closed.
@@ -50,6 +56,7 @@ ADDRESS is not there, 6 access denied, 130 or 143 stopped by a signal.`,
     [
       ["serve ftp --root /srv/logs --user pi --passwd-file pw", "for clients on this machine"],
       ["serve ftp --root /srv/logs --user pi --passwd-file pw --host 0.0.0.0", "for the network"],
+      ["serve ftp --root /srv/logs --user pi --passwd-file pw --host 0.0.0.0 --tls", "for any network"],
     ],
   ),
 });

@@ -1,10 +1,17 @@
 /** `filesync serve ftp`: the companion server, for the other end where there is no server yet. */
 import { parseDuration, parseSize, resolveSecrets } from "../../lib/config/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
-import { type FtpEvent, type FtpServer, type FtpServerOptions, startFtpServer } from "../../lib/ftpd/mod.ts";
+import {
+  fingerprintOf,
+  type FtpEvent,
+  type FtpServer,
+  type FtpServerOptions,
+  startFtpServer,
+} from "../../lib/ftpd/mod.ts";
 import { mayWait, Outlet } from "../../lib/observe/mod.ts";
 import { CliError, type Context, safeJson } from "../context.ts";
 import { ftpLine } from "../output/ftp_lines.ts";
+import { identityOf } from "./_ftp_identity.ts";
 import { StopSignals } from "./_signals.ts";
 
 /** Below 1024 only root may listen; 21 needs it. */
@@ -24,6 +31,9 @@ export interface Flags {
   host?: string;
   port?: string;
   passivePorts?: string;
+  tls?: boolean;
+  tlsCert?: string;
+  tlsKey?: string;
   readOnly?: boolean;
   quota?: string;
   idleTimeout?: string;
@@ -47,7 +57,11 @@ export async function run(context: Context, flags: Flags): Promise<number> {
   const signals = new StopSignals(context, undefined);
   try {
     const server = await start({ ...settings, log });
-    if (json) print({ event: "listening", host: settings.host, port: server.port, root: settings.root });
+    if (json) {
+      const { host, root, tls } = settings;
+      const sha256 = tls === undefined ? {} : { certificateSha256: fingerprintOf(tls.cert) };
+      print({ event: "listening", host, port: server.port, root, ...sha256 });
+    }
     if (!quiet && !json) { for (const line of greeting(settings, server.port)) context.say(line); }
     if (!signals.signal.aborted) {
       await new Promise((resolve) => signals.signal.addEventListener("abort", resolve, { once: true }));
@@ -83,6 +97,7 @@ async function settingsOf(context: Context, flags: Flags): Promise<Settings> {
   const quota = context.option(flags.quota, "quota");
   const idle = context.option(flags.idleTimeout, "idle-timeout");
   const connections = context.option(flags.maxConnections, "max-connections");
+  const tls = identityOf(context, flags);
   return {
     root,
     user,
@@ -92,6 +107,7 @@ async function settingsOf(context: Context, flags: Flags): Promise<Settings> {
     port: number(context.option(flags.port, "port") ?? PORT, "port", 65_535),
     readOnly: context.switch(flags.readOnly, "read-only"),
     ...(passivePorts === undefined ? {} : { passivePorts: range(passivePorts) }),
+    ...(tls === undefined ? {} : { tls }),
     ...(quota === undefined ? {} : { quotaBytes: parsed(quota, "quota", parseSize) }),
     limits: {
       ...(idle === undefined ? {} : { idleMs: Math.max(1000, parsed(idle, "idle-timeout", parseDuration)) }),
@@ -210,6 +226,7 @@ async function start(settings: Settings): Promise<FtpServer> {
 
 function* greeting(settings: Settings, port: number): Generator<string> {
   yield `Serving "${settings.root}" on ${settings.host} port ${port}${settings.readOnly ? ", read-only" : ""}`;
+  if (settings.tls !== undefined) yield `Certificate's SHA-256: ${fingerprintOf(settings.tls.cert)}`;
   if (/^(127\.|::1$|localhost$)/.test(settings.host)) {
     yield "Only this machine can connect; --host 0.0.0.0 lets the network in";
   }

@@ -8,7 +8,9 @@ export interface Reply {
 
 /** A control connection and, where asked, data connections. */
 export class ControlClient {
-  readonly #conn: Deno.TcpConn;
+  #conn: Deno.Conn;
+  /** The server's certificate, once TLS is spoken. */
+  #caCerts: string[] | undefined;
   readonly #decoder = new TextDecoder();
   #text = "";
 
@@ -28,6 +30,23 @@ export class ControlClient {
     await client.say("USER pilot");
     const { code, text } = await client.say(`PASS ${passwd}`);
     if (code !== 230) throw new Error(`Cannot log in: ${text}`);
+    return client;
+  }
+
+  /** AUTH TLS, with the certificate that the server must show. */
+  async secure(cert: string): Promise<void> {
+    const { code, text } = await this.say("AUTH TLS");
+    if (code !== 234) throw new Error(`Cannot begin TLS: ${text}`);
+    this.#caCerts = [cert];
+    const options = { hostname: "127.0.0.1", caCerts: this.#caCerts };
+    this.#conn = await Deno.startTls(this.#conn as Deno.TcpConn, options);
+  }
+
+  /** Logs in over TLS, data connections included. */
+  static async loginSecurely(port: number, cert: string): Promise<ControlClient> {
+    const client = await ControlClient.connect(port);
+    await client.secure(cert);
+    for (const line of ["USER pilot", "PASS secret", "PBSZ 0", "PROT P"]) await client.say(line);
     return client;
   }
 
@@ -72,9 +91,11 @@ export class ControlClient {
     return Number(/\|\|\|(\d+)\|/.exec(text)?.[1]);
   }
 
-  /** Opens a data connection. */
-  async openData(): Promise<Deno.TcpConn> {
-    return await Deno.connect({ hostname: "127.0.0.1", port: await this.passivePort() });
+  /** Opens a data connection, to `port` in the place of the server's own where something stands between. */
+  async openData(port?: number): Promise<Deno.TcpConn | Deno.TlsConn> {
+    const address = { hostname: "127.0.0.1", port: port ?? await this.passivePort() };
+    if (this.#caCerts === undefined) return await Deno.connect(address);
+    return await Deno.connectTls({ ...address, caCerts: this.#caCerts });
   }
 
   /** Fetches by RETR, LIST or the like; fails with the reply's text when it is no 226. */
@@ -101,6 +122,8 @@ export class ControlClient {
     const opening = await this.say(line);
     if (opening.code === 150) {
       for (let at = 0; at < bytes.length;) at += await data.write(bytes.subarray(at));
+      // On TLS nothing else says that this is the end.
+      await data.closeWrite();
     }
     data.close();
     return opening.code === 150 ? await this.reply() : opening;

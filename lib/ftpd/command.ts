@@ -1,9 +1,8 @@
 /** What a command is. The server hands the table of all to its sessions. */
-import type { Session } from "./session.ts";
 
-/** One command. `run` sends its reply or throws. */
-export interface Command {
-  run: (session: Session, argument: string) => void | Promise<void>;
+/** One command of sessions `S`. `run` sends its reply or throws. */
+export interface Command<S> {
+  run: (session: S, argument: string) => void | Promise<void>;
   beforeLogin?: boolean;
   needsArgument?: boolean;
   /** Refused on a read-only server, and to a read-only user. */

@@ -6,13 +6,13 @@ import { infoOf, splitVirtual, virtualPath } from "./paths.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
 
-const pwdCommand: Command = { run: pwd };
-const cwdCommand: Command = { run: cwd, needsArgument: true };
-const cdupCommand: Command = { run: (session) => cwd(session, "..") };
-const mkdCommand: Command = { run: mkd, needsArgument: true, changes: true };
-const rmdCommand: Command = { run: rmd, needsArgument: true, changes: true };
+const pwdCommand: Command<Session> = { run: pwd };
+const cwdCommand: Command<Session> = { run: cwd, needsArgument: true };
+const cdupCommand: Command<Session> = { run: (session) => cwd(session, "..") };
+const mkdCommand: Command<Session> = { run: mkd, needsArgument: true, changes: true };
+const rmdCommand: Command<Session> = { run: rmd, needsArgument: true, changes: true };
 
-export const FILE_COMMANDS: Record<string, Command> = {
+export const FILE_COMMANDS: Record<string, Command<Session>> = {
   PWD: pwdCommand,
   XPWD: pwdCommand,
   CWD: cwdCommand,

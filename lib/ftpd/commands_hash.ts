@@ -3,15 +3,12 @@ import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import type { Command } from "./command.ts";
 import { BLOCK_BYTES } from "./data_channel.ts";
+import { HASHES, type HashName } from "./hashes.ts";
 import { infoOf, virtualPath } from "./paths.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
 
-/** Names of the hash function registry, the default first. */
-export const HASHES = ["SHA-256", "SHA-1", "MD5", "CRC32"] as const;
-export type HashName = typeof HASHES[number];
-
-export const HASH_COMMANDS: Record<string, Command> = {
+export const HASH_COMMANDS: Record<string, Command<Session>> = {
   HASH: { run: hash, needsArgument: true },
   RANG: { run: rang, needsArgument: true, keeps: "restart" },
 };

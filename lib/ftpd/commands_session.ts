@@ -4,6 +4,7 @@ import type { Command } from "./command.ts";
 import { hashFeature, optsHash } from "./commands_hash.ts";
 import { entriesOf, entryOf } from "./directory.ts";
 import { type Fact, FACTS, listLine } from "./listing.ts";
+import { TLS_FEATURES } from "./commands_tls.ts";
 import { splitVirtual, virtualPath } from "./paths.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
@@ -11,7 +12,7 @@ import type { Session } from "./session.ts";
 /** What FEAT tells (RFC 2389), MLST apart, whose line shows the facts that are on. */
 const FEATURES = ["AVBL", "EPSV", "MDTM", "MFMT", "PASV", "RANG STREAM", "REST STREAM", "SIZE", "TVFS", "UTF8"];
 
-export const SESSION_COMMANDS: Record<string, Command> = {
+export const SESSION_COMMANDS: Record<string, Command<Session>> = {
   USER: { run: user, beforeLogin: true, needsArgument: true },
   PASS: { run: pass, beforeLogin: true },
   QUIT: { run: (session) => session.reply(221, "Goodbye"), beforeLogin: true },
@@ -40,6 +41,9 @@ export const SESSION_COMMANDS: Record<string, Command> = {
 
 async function user(session: Session, argument: string): Promise<void> {
   session.loggedIn = false;
+  if (session.context.tls !== undefined && !session.isSecure) {
+    throw new Refusal(530, "Send AUTH TLS first: no password is taken in the clear");
+  }
   session.user = argument;
   // The same for a name that does not exist: names are not to be guessed one by one.
   await session.reply(331, "Send the password with PASS");
@@ -67,7 +71,17 @@ async function pass(session: Session, argument: string): Promise<void> {
 
 async function feat(session: Session): Promise<void> {
   const facts = FACTS.map((fact) => `${fact}${session.facts.has(fact) ? "*" : ""};`).join("");
-  await session.reply(211, "Features", ...[...FEATURES, hashFeature(session.hashName), `MLST ${facts}`].sort(), "End");
+  await session.reply(
+    211,
+    "Features",
+    ...[
+      ...FEATURES,
+      ...(session.context.tls === undefined ? [] : TLS_FEATURES),
+      hashFeature(session.hashName),
+      `MLST ${facts}`,
+    ].sort(),
+    "End",
+  );
 }
 
 async function opts(session: Session, argument: string): Promise<void> {

@@ -7,11 +7,13 @@ import { type ListedEntry, listLine, mlsxLine } from "./listing.ts";
 import { passiveNumbers } from "./passive.ts";
 import { infoOf, splitVirtual, virtualPath } from "./paths.ts";
 import { Refusal } from "./refusal.ts";
+import { secureOver } from "./secure.ts";
 import type { Session } from "./session.ts";
+import type { Wire } from "./types.ts";
 
 const ACTIVE = "Active mode is not offered: use EPSV or PASV";
 
-export const TRANSFER_COMMANDS: Record<string, Command> = {
+export const TRANSFER_COMMANDS: Record<string, Command<Session>> = {
   PASV: { run: pasv, keeps: "restart" },
   EPSV: { run: epsv, keeps: "restart" },
   // A server that connects to where a client points can be pointed at others (RFC 2577).
@@ -68,6 +70,7 @@ async function retr(session: Session, argument: string): Promise<void> {
   await transfer(session, `Sending ${count} bytes`, async (data, begin) => {
     await begin();
     await sendFile(file, data, endBytes);
+    await data.finish();
   }, { event: "download", path });
 }
 
@@ -147,6 +150,7 @@ async function sendEntries(session: Session, argument: string, format: (entry: L
       for await (const entry of entriesOf(real, { jail, onUnlisted })) await sender.line(format(entry));
     } else await sender.line(format(await entryOf(jail, path, splitVirtual(path).name)));
     await sender.flush();
+    await data.finish();
   });
 }
 
@@ -160,8 +164,8 @@ async function transfer(
   move: (data: DataChannel, begin: () => Promise<void>) => Promise<void>,
   logged?: { event: "download" | "upload"; path: string },
 ): Promise<void> {
-  const conn = await session.takeDataConnection();
-  const data = new DataChannel(conn, session.context.limits.stallMs);
+  const wire = await dataWire(session, { onlyReads: logged?.event === "upload" });
+  const data = new DataChannel(wire, session.context.limits.stallMs);
   const started = performance.now();
   const report = (failure: { error?: string }) => {
     if (logged === undefined) return;
@@ -175,7 +179,20 @@ async function transfer(
     throw error;
   } finally {
     data.close();
+    await data.ended;
   }
   report({});
   await session.reply(226, `Moved ${data.bytes} bytes`);
+}
+
+async function dataWire(session: Session, options: { onlyReads: boolean }): Promise<Wire> {
+  const { tls } = session.context;
+  const conn = await session.takeDataConnection();
+  if (tls === undefined) return conn;
+  try {
+    return await secureOver(conn, tls, options);
+  } catch (error) {
+    conn.close();
+    throw new Refusal(425, "Cannot speak TLS on the data connection", { cause: error });
+  }
 }

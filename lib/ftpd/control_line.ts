@@ -38,6 +38,11 @@ export class ControlLines {
     }
   }
 
+  /** Whether a line has begun that has not ended. */
+  get isAmidLine(): boolean {
+    return this.#skipping || this.#kept.length > 0;
+  }
+
   #endsInAbort(): boolean {
     const length = this.#kept.length;
     return length >= 5 && length <= 16 && this.#kept[length - 1] === RETURN &&

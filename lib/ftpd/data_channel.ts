@@ -11,19 +11,22 @@ export interface Abortable {
   abort(reason: string): void;
 }
 
+/** A connection that can say where its bytes end: TLS says it with a word of its own, TCP by closing. */
+type DataWire = Wire & { finish?(): Promise<void> };
+
 /** A data connection under a watchdog. Its own failures are `Refusal`s of code 426. */
 export class DataChannel implements Abortable {
   /** Bytes moved so far. */
   bytes = 0;
   /** When the last byte moved, by `performance.now()`. */
   movedAt = performance.now();
-  readonly #wire: Wire;
+  readonly #wire: DataWire;
   readonly #watchdog: ReturnType<typeof setInterval>;
   #ended: string | undefined;
   #closed = false;
 
   /** @param stallMs without a byte for so long the connection is closed */
-  constructor(wire: Wire, stallMs: number) {
+  constructor(wire: DataWire, stallMs: number) {
     this.#wire = wire;
     this.#watchdog = setInterval(() => {
       if (performance.now() - this.movedAt > stallMs) this.abort("Data connection stalled");
@@ -43,6 +46,16 @@ export class DataChannel implements Abortable {
       at += count;
       this.#moved(count);
     }
+  }
+
+  /** Resolves when nothing of the connection is left, where that takes longer than `close()`. */
+  get ended(): Promise<unknown> | undefined {
+    return this.#wire.ended;
+  }
+
+  /** Says that all was written, when it has left; before `close()`, which on TLS would say nothing. */
+  async finish(): Promise<void> {
+    await this.#do(async () => await this.#wire.finish?.());
   }
 
   /** Ends the transfer: a pending read or write fails with `reason`. */

@@ -3,5 +3,6 @@
  *
  * @module
  */
+export { fingerprintOf, makeIdentity, type ServerIdentity } from "./certificate.ts";
 export { FTP_LIMITS, startFtpServer } from "./server.ts";
 export type { FtpEvent, FtpLimits, FtpServer, FtpServerOptions, FtpUser } from "./types.ts";

@@ -71,6 +71,7 @@ export async function startFtpServer(options: FtpServerOptions): Promise<FtpServ
     readOnly,
     log: options.log ?? (() => {}),
     ...(passivePorts === undefined ? {} : { passivePorts }),
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
   };
   const listener = Deno.listen({ hostname: options.host ?? "127.0.0.1", port: options.port ?? 0 });
   const sessions = new Sessions(context);

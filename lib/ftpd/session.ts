@@ -3,15 +3,17 @@
  * may send several at once; only ABOR and STAT reach a running transfer.
  */
 import type { Command } from "./command.ts";
-import type { HashName } from "./commands_hash.ts";
+import type { ServerIdentity } from "./certificate.ts";
 import { ControlLines, parseCommand } from "./control_line.ts";
 import type { Abortable } from "./data_channel.ts";
 import { type Fact, FACTS } from "./listing.ts";
+import type { HashName } from "./hashes.ts";
 import type { LoginGuard } from "./login_guard.ts";
 import { openPassive, type PassivePort } from "./passive.ts";
 import type { Jail } from "./paths.ts";
 import type { Quota } from "./quota.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
+import { secureOver } from "./secure.ts";
 import { type FtpEvent, type FtpLimits, type Wire, writeAll } from "./types.ts";
 import type { Uploads } from "./uploads.ts";
 
@@ -22,7 +24,7 @@ const LOGIN_MS = 60_000;
 
 /** What all sessions of a server share. */
 export interface ServerContext {
-  readonly commands: ReadonlyMap<string, Command>;
+  readonly commands: ReadonlyMap<string, Command<Session>>;
   readonly jail: Jail;
   readonly guard: LoginGuard;
   readonly uploads: Uploads;
@@ -30,6 +32,7 @@ export interface ServerContext {
   readonly limits: FtpLimits;
   readonly readOnly: boolean;
   readonly passivePorts?: { first: number; last: number };
+  readonly tls?: ServerIdentity;
   readonly log: (event: FtpEvent) => void;
 }
 
@@ -64,7 +67,12 @@ export class Session {
   /** ABOR commands that came and were not answered yet. */
   abortsWaiting = 0;
 
-  readonly #wire: Wire;
+  /** After PROT P: data connections may be opened. */
+  protects = false;
+
+  #wire: Wire;
+  #lines = new ControlLines();
+  #secures: "not" | "with the next bytes" | "yes" = "not";
   readonly #encoder = new TextEncoder();
   #passive: PassivePort | undefined;
   #running: (Abortable & { bytes: number }) | undefined;
@@ -100,6 +108,19 @@ export class Session {
     this.close();
     await reading;
     await this.#passive?.close();
+    await this.#wire.ended;
+  }
+
+  /** Whether TLS is spoken, or begins with the client's next byte. */
+  get isSecure(): boolean {
+    return this.#secures !== "not";
+  }
+
+  /** What the client sends from now on is TLS; `false` when something has come already, which was not. */
+  secureNext(): boolean {
+    if (this.#waiting.length > 0 || this.#lines.isAmidLine) return false;
+    this.#secures = "with the next bytes";
+    return true;
   }
 
   /** Ends the session at once; a running transfer fails, and what it wrote stays. */
@@ -162,6 +183,7 @@ export class Session {
    * @throws {Refusal} 425 when the client did not ask for one or did not open it in time, 426 when ABOR came first
    */
   async takeDataConnection(): Promise<Deno.TcpConn> {
+    if (this.context.tls !== undefined && !this.protects) throw new Refusal(521, "Send PBSZ 0 and PROT P first");
     const passive = this.#passive;
     if (passive === undefined) throw new Refusal(425, "Use EPSV or PASV first");
     this.#passive = undefined;
@@ -201,11 +223,11 @@ export class Session {
   }
 
   async #readCommands(): Promise<void> {
-    const lines = new ControlLines();
     const buffer = new Uint8Array(4096);
     try {
       for (let count = await this.#wire.read(buffer); count !== null; count = await this.#wire.read(buffer)) {
-        for (const line of lines.push(buffer.subarray(0, count))) this.#arrived(line);
+        if (this.#secures === "with the next bytes") await this.#secure(buffer.slice(0, count));
+        else for (const line of this.#lines.push(buffer.subarray(0, count))) this.#arrived(line);
         while (this.#waiting.length > WAITING_MAX && !this.#closed) await this.#changed.promise;
         if (this.#closed) break;
       }
@@ -216,6 +238,15 @@ export class Session {
     // A client that said QUIT and went gets its commands done; any other is gone in the middle of its work.
     if (!this.#waiting.some(({ verb }) => verb === "QUIT")) this.close();
     this.#signalChange();
+  }
+
+  async #secure(first: Uint8Array): Promise<void> {
+    const { tls } = this.context;
+    if (tls === undefined) throw new Error("Cannot secure a session of a server without a certificate");
+    this.#secures = "yes";
+    this.#wire = await secureOver(this.#wire, tls, { first });
+    this.#armIdleTimer();
+    if (this.#closed) this.#wire.close();
   }
 
   #arrived(line: string | undefined): void {

@@ -1,4 +1,5 @@
 /** What the server is told and what it tells. */
+import type { ServerIdentity } from "./certificate.ts";
 
 /** One line of the server's log, as data. Never holds a password. */
 export type FtpEvent =
@@ -66,6 +67,8 @@ export interface FtpServerOptions {
   quotaBytes?: number;
   /** Refuses every command that changes something. Default: false. */
   readOnly?: boolean;
+  /** Certificate and key for AUTH TLS, in PEM. With them nothing is served in the clear. Default: no TLS. */
+  tls?: ServerIdentity;
   /** Default: `FTP_LIMITS`. */
   limits?: Partial<FtpLimits>;
   /** Must not throw and must not wait. */
@@ -81,7 +84,10 @@ export interface FtpServer {
 }
 
 /** The part of a connection that a session uses, so that a TLS connection can take the place of a plain one. */
-export type Wire = Pick<Deno.Conn, "read" | "write" | "close">;
+export interface Wire extends Pick<Deno.Conn, "read" | "write" | "close"> {
+  /** Resolves when nothing of it is left, where that takes longer than `close()`. */
+  readonly ended?: Promise<unknown>;
+}
 
 /** Writes all of `bytes`: a connection may take a part of them at a time. */
 export async function writeAll(wire: Wire, bytes: Uint8Array): Promise<void> {

@@ -172,3 +172,60 @@ Deno.test("serve ftp says what is missing or wrong, each with its exit code", ()
       taken.close();
     }
   }));
+
+testNeeding(
+  "curl",
+  "serve ftp --tls makes a certificate once, tells its fingerprint, and takes nothing in the clear",
+  () =>
+    prepared(async (dir) => {
+      await Deno.writeTextFile(`${dir}/log`, "a log");
+      const prints = new Set<unknown>();
+      const cert = `${dir}/.local/state/filesync/ftp-tls.crt`;
+      for (let start = 0; start < 2; start++) {
+        const running = new Running(dir, [...START, "--passwd-file", "pw", "--tls", "--json"]);
+        const { code, stdout, stderr } = await serving(running, async (port) => {
+          const url = `ftp://127.0.0.1:${port}/log`;
+          const secure = ["--ssl-reqd", "--cacert", cert, "-u", "pi:secret"];
+          assert.equal((await curl(dir, ...secure, "-T", "log", url)).code, 0);
+          assert.deepEqual(await curl(dir, ...secure, "--tls-max", "1.2", url), { code: 0, text: "a log" });
+          assert.equal((await curl(dir, "-u", "pi:secret", url)).code, 67);
+          // A client that was not told whom to trust.
+          assert.equal((await curl(dir, "--ssl-reqd", "-u", "pi:secret", url)).code, 60);
+        });
+        assert.equal(code, 143, stderr);
+        prints.add(jsonLines(stdout)[0]?.["certificateSha256"]);
+        assert.equal(/Made a certificate/.test(stderr), start === 0, stderr);
+      }
+      const bytes = Uint8Array.fromBase64((await Deno.readTextFile(cert)).replace(/-----.*-----|\n/g, ""));
+      const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+      assert.deepEqual([...prints], [sha256]);
+      const kept = `${dir}/.local/state/filesync/ftp-tls.pem`;
+      assert.equal(Deno.statSync(kept).mode! & 0o777, 0o600);
+      // One of one's own, and what cannot be one.
+      const text = await Deno.readTextFile(kept);
+      await Deno.writeTextFile(`${dir}/key.pem`, text.slice(text.indexOf("-----BEGIN PRIVATE")), { mode: 0o600 });
+      const own = new Running(
+        dir,
+        [...START, "--passwd-file", "pw", "--tls", "--tls-cert", cert, "--tls-key", "key.pem", "--json"],
+      );
+      await serving(own, async (port) => {
+        const secure = ["--ssl-reqd", "--cacert", cert, "-u", "pi:secret"];
+        assert.equal((await curl(dir, ...secure, `ftp://127.0.0.1:${port}/log`)).code, 0);
+      });
+      const refused: [string[], number, RegExp][] = [
+        [["--tls-cert", cert], 2, /Expected --tls beside/],
+        [["--tls", "--tls-cert", cert], 2, /Expected both --tls-cert and --tls-key/],
+        [["--tls", "--tls-cert", "pw", "--tls-key", "key.pem"], 3, /"pw": it holds no certificate/],
+        [["--tls", "--tls-cert", cert, "--tls-key", "nothing"], 3, /Cannot read "nothing"/],
+      ];
+      for (const [args, code, told] of refused) {
+        const ended = await filesync(dir, [...START, "--passwd-file", "pw", ...args]);
+        assert.deepEqual([ended.code, ended.stdout], [code, ""], ended.stderr);
+        assert.match(ended.stderr, told);
+      }
+      await Deno.writeTextFile(kept, text.slice(0, 300));
+      const damaged = await filesync(dir, [...START, "--passwd-file", "pw", "--tls"]);
+      assert.equal(damaged.code, 3);
+      assert.match(damaged.stderr, /ftp-tls\.pem": it is damaged/);
+    }),
+);
