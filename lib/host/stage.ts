@@ -10,10 +10,15 @@ import { createGunzip } from "node:zlib";
 import { extract } from "tar-stream";
 import { pathProblem } from "../driver/mod.ts";
 
-/** Most bytes of a plugin, unpacked. */
-const BYTES_MAX = 256 * 1024 * 1024;
-/** Most files and folders of a plugin. */
-const NAMES_MAX = 10_000;
+/** What a plugin may bring. */
+export interface StageLimits {
+  /** Most bytes, unpacked. */
+  bytesMax: number;
+  /** Most files and folders. */
+  namesMax: number;
+}
+
+const LIMITS: StageLimits = { bytesMax: 256 * 1024 * 1024, namesMax: 10_000 };
 /** Folders that hold the history and the rubbish of those who wrote it. */
 const LEFT_OUT = new Set([".git", "__pycache__"]);
 
@@ -27,8 +32,8 @@ export class StageError extends Error {
  * @param source a folder, or a tar archive, plain or gzipped
  * @throws {StageError} If it holds what a plugin cannot, or too much
  */
-export async function stagePlugin(source: string, stage: string): Promise<void> {
-  const taker = new Taker(stage);
+export async function stagePlugin(source: string, stage: string, limits: StageLimits = LIMITS): Promise<void> {
+  const taker = new Taker(stage, limits);
   if (Deno.statSync(source).isDirectory) return await copyFolder(source, "", taker);
   try {
     await unpack(source, taker);
@@ -45,11 +50,13 @@ export async function stagePlugin(source: string, stage: string): Promise<void> 
 /** Writes into the stage, and counts. */
 class Taker {
   readonly #stage: string;
+  readonly #limits: StageLimits;
   #bytes = 0;
   names = 0;
 
-  constructor(stage: string) {
+  constructor(stage: string, limits: StageLimits) {
     this.#stage = stage;
+    this.#limits = limits;
   }
 
   folder(path: string): void {
@@ -70,14 +77,16 @@ class Taker {
 
   async write(file: Deno.FsFile, piece: Uint8Array): Promise<void> {
     this.#bytes += piece.length;
-    if (this.#bytes > BYTES_MAX) throw new StageError(`Plugin holds more than ${BYTES_MAX / 2 ** 20} MiB`);
+    const { bytesMax } = this.#limits;
+    if (this.#bytes > bytesMax) throw new StageError(`Plugin holds more than ${bytesMax / 2 ** 20} MiB`);
     for (let at = 0; at < piece.length;) at += await file.write(piece.subarray(at));
   }
 
   #admit(path: string): void {
     const problem = path === "" ? "name is empty" : pathProblem(path);
     if (problem !== undefined) throw new StageError(`Plugin holds ${JSON.stringify(path)}: ${problem}`);
-    if (++this.names > NAMES_MAX) throw new StageError(`Plugin holds more than ${NAMES_MAX} files`);
+    const { namesMax } = this.#limits;
+    if (++this.names > namesMax) throw new StageError(`Plugin holds more than ${namesMax} files`);
   }
 }
 
