@@ -75,6 +75,11 @@ export class Running {
     this.#err = new Text(this.child.stderr);
   }
 
+  /** What was written to stderr so far. */
+  get stderr(): string {
+    return this.#err.sofar;
+  }
+
   /** Resolves when what was written to stdout matches. */
   stdoutMatches(pattern: RegExp): Promise<void> {
     return this.#out.matches(pattern);
@@ -100,6 +105,11 @@ class Text {
 
   constructor(stream: ReadableStream<Uint8Array>) {
     this.all = this.#read(stream);
+  }
+
+  /** What it has said so far. */
+  get sofar(): string {
+    return this.#text;
   }
 
   async #read(stream: ReadableStream<Uint8Array>): Promise<string> {
