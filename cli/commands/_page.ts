@@ -7,13 +7,13 @@ import {
   readSpoolCopy,
   readStatus,
   readWhy,
+  tellerOf,
   tellWhy,
 } from "../../lib/engine/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
 import type { HttpServer, HttpSettings, ListenAddress, Site } from "../../lib/http/mod.ts";
 import { type EventBus, logFor, logTail } from "../../lib/observe/mod.ts";
 import { CliError } from "../context.ts";
-import { tellerOf } from "../output/event_printer.ts";
 import { VERSION } from "../version.ts";
 
 /** How long until an address that cannot be served is tried again, milliseconds: the network may come up later. */

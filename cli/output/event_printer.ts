@@ -3,7 +3,8 @@
  * finds no room is dropped, progress first, and the next line that comes through says how many were.
  */
 import type { Config } from "../../lib/config/types.ts";
-import { EventTeller, type FilesyncEvent, mayWait, Outlet, type OutletStream } from "../../lib/observe/mod.ts";
+import { type EventTeller, type FilesyncEvent, mayWait, Outlet, type OutletStream } from "../../lib/observe/mod.ts";
+import { tellerOf } from "../../lib/engine/teller.ts";
 import { safeJson } from "../context.ts";
 
 /** Characters that wait for the reader at most. */
@@ -45,12 +46,4 @@ export class EventPrinter {
   async end(patienceMs: number): Promise<void> {
     await this.#outlet.flush(patienceMs);
   }
-}
-
-/** Knows the devices of a configuration. */
-export function tellerOf({ jobs }: Config): EventTeller {
-  return new EventTeller(jobs.flatMap((job) => [
-    { job: job.name, device: job.source.name },
-    ...job.targets.map(({ name, device }) => ({ job: job.name, target: name, device: device.name })),
-  ]));
 }

@@ -10,6 +10,7 @@ import type {
   Config,
   DeviceConfig,
   FinderConfig,
+  HookConfig,
   HttpConfig,
   JobConfig,
   LogConfig,
@@ -70,10 +71,6 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
   for (const job of jobs) {
     if (job.rules.include.length === 0) notices.push(`Job "${job.name}" takes no file: "rules.include" is empty`);
   }
-  // Honest until they do something.
-  for (const name of Object.keys(value.hooks).filter((name) => name !== "safe_to_unplug")) {
-    notices.push(`Key "hooks.${name}" is kept, and nothing acts on it yet`);
-  }
   const log: LogConfig = { level: value.log.level, maxBytes: value.log.max_size, keep: value.log.keep };
   if (value.log.file !== null) log.file = resolve(base, value.log.file);
   if (!value.log.console) log.console = false;
@@ -90,7 +87,7 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
     pluginDirs: value.plugins.dirs.map((dir) => resolve(base, dir)),
     pluginSettings: pluginSettings(value.plugins),
     http: buildHttp(value.http, base),
-    hooks: value.hooks,
+    hooks: buildHooks(value.hooks, base),
     devices: [...devices.values()],
     jobs,
     notices,
@@ -98,6 +95,22 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
   };
   if (disabledJobs.length > 0) config.disabledJobs = disabledJobs;
   return config;
+}
+
+/** How long a hook may take that does not say so, milliseconds. */
+const HOOK_MS = 30_000;
+
+function buildHooks(hooks: ConfigFile["hooks"], base: string): Config["hooks"] {
+  return Object.fromEntries(
+    Object.entries(hooks).flatMap(([name, hook]) => hook === undefined ? [] : [[name, buildHook(hook, base)]]),
+  );
+}
+
+function buildHook(hook: NonNullable<ConfigFile["hooks"]["idle"]>, base: string): HookConfig {
+  if (typeof hook === "string") return { url: hook, headers: {}, timeoutMs: HOOK_MS };
+  if (Array.isArray(hook)) return { command: hook, timeoutMs: HOOK_MS };
+  if ("command" in hook) return { command: hook.command, timeoutMs: hook.timeout };
+  return { url: hook.url, headers: prepareArgs(hook.headers, undefined, base), timeoutMs: hook.timeout };
 }
 
 function buildHttp({ listen, read_only, hosts, proxy }: ConfigFile["http"], base: string): HttpConfig {

@@ -163,10 +163,13 @@ export const configSchema = z.strictObject({
       from: z.array(z.string()).prefault(["127.0.0.1", "::1"]).describe("Addresses of the proxy"),
     }).nullable().prefault(null).describe("A proxy that lets people in itself; without its header the token is needed"),
   }).prefault({}).describe("The status page"),
-  hooks: z.record(z.string(), z.unknown()).refine(hasCommands, {
-    path: ["safe_to_unplug"],
-    message: 'Expected a command as a list of its words, such as ["gpioset", "gpiochip0", "17=1"]',
-  }).prefault({}).describe('Commands that are run on events: "safe_to_unplug", a list of words, run without a shell'),
+  hooks: z.strictObject({
+    delivered: hook().describe("A file has arrived on a target"),
+    parked: hook().describe("A file or a delivery needs a person: it is parked, or nobody knows whether it arrived"),
+    held: hook().describe("A device cannot be used any more, or can again"),
+    safe_to_unplug: hook().describe("A drive may be pulled"),
+    idle: hook().describe("Nothing is left to do"),
+  }).prefault({}).describe("What is done on events: a program is run, without a shell, or an address is told"),
   devices: z.record(z.string(), device).prefault({}).describe("Devices by name, for use in several jobs"),
   jobs: z.array(job).describe("What is moved from where to where"),
 });
@@ -183,9 +186,21 @@ export function fileJsonSchema(): JsonSchema {
   return fileSchema;
 }
 
-function hasCommands({ safe_to_unplug: argv }: Record<string, unknown>): boolean {
-  return argv === undefined ||
-    (Array.isArray(argv) && argv.length > 0 && argv.every((word) => typeof word === "string") && argv[0] !== "");
+/** A program as a list of its words, an address, or either with more to say. */
+function hook() {
+  const command = z.array(z.string()).refine((words) => (words[0] ?? "") !== "", { error: "Expected a program" });
+  const url = z.url({ protocol: /^https?$/, error: 'Expected an address such as "https://example.org/hook"' });
+  const timeout = interval().prefault("30s").describe("Longest time that it may take");
+  const headers = z.record(z.string(), z.unknown()).prefault({}).describe(
+    "Headers of the request; values may be secrets",
+  );
+  return z.union([
+    command,
+    url,
+    z.strictObject({ command, timeout }),
+    z.strictObject({ url, headers, timeout }),
+  ]).meta({ expected: 'a command as a list of its words, such as ["gpioset", "gpiochip0", "17=1"], or an address' })
+    .optional();
 }
 
 function parseListen(value: string): ListenAddress {

@@ -144,8 +144,12 @@ function readableSecret(file: string, config: Config, plugins: PluginSchemas | u
 
 /** Where the secrets of all devices are kept, as far as they are not in the configuration itself. */
 export function secretsOf(config: Config, plugins: PluginSchemas | undefined): SecretReference[] {
-  return config.devices.flatMap(({ driver, args }) =>
-    secretReferences(args, plugins?.get(driver)?.args).map((path) => valueAt(args, path) as SecretReference)
+  const holders = [
+    ...config.devices.map(({ driver, args }) => ({ args, schema: plugins?.get(driver)?.args })),
+    ...Object.values(config.hooks).flatMap((hook) => "url" in hook ? [{ args: hook.headers, schema: undefined }] : []),
+  ];
+  return holders.flatMap(({ args, schema }) =>
+    secretReferences(args, schema).map((path) => valueAt(args, path) as SecretReference)
   );
 }
 

@@ -110,7 +110,7 @@ Deno.test("loadConfig() reads everything that the design's example holds", () =>
     "spool": { "dir": "./temp/spool", "quota": "1GiB", "min_free": 0, "refetch": false },
     "log": { "level": "debug", "file": "./temp/filesync.log", "max_size": "1MiB", "keep": 2 },
     "plugins": { "dirs": ["plug"] },
-    "http": { "listen": "127.0.0.1:8080", "hosts": ["pi"], "proxy": { "header": "X-User" } }, "hooks": { "parked": ["mail"] },
+    "http": { "listen": "127.0.0.1:8080", "hosts": ["pi"], "proxy": { "header": "X-User" } }, "hooks": { "parked": ["mail"], "idle": { "url": "https://example.org/idle", "headers": { "Authorization": { "env": "X" } }, "timeout": "5s" } },
     "devices": { "cam": { "driver": "local", "args": { "dir": "/mnt/cam" } }, "nas": { "driver": "ftp", "args": { "host": "h" } } },
     "jobs": [{
       "name": "logs", "source": "cam",

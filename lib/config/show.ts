@@ -3,8 +3,8 @@
  */
 import type { PluginSchemas } from "./args.ts";
 import { mapValues } from "./references.ts";
-import { isSecret, redact, redactUrl } from "./redact.ts";
-import type { Config, DeviceConfig, HttpConfig, JobConfig, ListenAddress, Origin } from "./types.ts";
+import { redact, redactUrl } from "./redact.ts";
+import type { Config, DeviceConfig, HookConfig, HttpConfig, JobConfig, ListenAddress, Origin } from "./types.ts";
 import { formatDuration, formatRate, formatSize, formatWindow } from "./units.ts";
 
 /** What `config show` says. */
@@ -39,15 +39,20 @@ export function describeConfig(config: Config, options: DescribeOptions = {}): R
     },
     plugins: { dirs: config.pluginDirs },
     http: describeHttp(config.http),
-    hooks: mapValues(config.hooks, (value, path) => {
-      if (path.length > 0 && isSecret(path, undefined)) return "***";
-      return typeof value === "string" ? redactUrl(value) : value;
-    }),
+    hooks: Object.fromEntries(Object.entries(config.hooks).map(([name, hook]) => [name, describeHook(hook)])),
     devices: Object.fromEntries([...named].map((config) => [config.name, device(config)])),
     jobs: config.jobs.map((job) => describeJob(job, (config) => named.has(config) ? config.name : device(config))),
   };
   if (options.origin === true) shown.origin = describeOrigins(config.origins ?? {});
   return shown;
+}
+
+/** Headers carry tokens under any name: what they hold is hidden, unless it is a reference. */
+function describeHook(hook: HookConfig): Record<string, unknown> {
+  const timeout = formatDuration(hook.timeoutMs);
+  if ("command" in hook) return { command: hook.command, timeout };
+  const headers = mapValues(redact(hook.headers), (value) => typeof value === "string" ? "***" : value);
+  return { url: redactUrl(hook.url), headers, timeout };
 }
 
 function describeHttp({ listen, readOnly, hosts, proxy }: HttpConfig): Record<string, unknown> {

@@ -109,6 +109,18 @@ export interface HttpConfig {
   proxy?: { header: string; from: string[] };
 }
 
+/** What a hook is for: events, and `idle`, when nothing is left to do. */
+export type HookName = "delivered" | "parked" | "held" | "safe_to_unplug" | "idle";
+
+/** What is done on an event: a program is run, or an address is told. */
+export type HookConfig =
+  & ({ command: string[] } | {
+    url: string;
+    /** Values may be references to secrets. */
+    headers: Record<string, unknown>;
+  })
+  & { timeoutMs: number };
+
 /** A whole configuration. */
 export interface Config {
   /** The file that was read, absolute. */
@@ -120,7 +132,7 @@ export interface Config {
   /** What is said of single plugins, by name. */
   pluginSettings: Record<string, PluginSettings>;
   http: HttpConfig;
-  hooks: Record<string, unknown>;
+  hooks: Partial<Record<HookName, HookConfig>>;
   devices: DeviceConfig[];
   jobs: JobConfig[];
   /** What a person should know, though it is no error: ignored keys of the original's files, a readable secret. */

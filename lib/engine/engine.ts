@@ -29,9 +29,10 @@ import { exitStatus, type RunFacts } from "./exit_status.ts";
 import { JobPipeline } from "./pipeline.ts";
 import { checkNotLost, rebuildState } from "./rebuild.ts";
 import { reconcile } from "./reconcile.ts";
-import { runHooks } from "./hooks.ts";
+import { Hooks } from "./hooks.ts";
 import { Releaser } from "./releaser.ts";
 import { RoomMaker } from "./room.ts";
+import { tellerOf } from "./teller.ts";
 import { WallClock } from "./wall_clock.ts";
 
 /** How to run. */
@@ -158,7 +159,14 @@ class Engine {
     for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room, clock }));
     await releaseFinished(store, spool);
     const releaser = new Releaser({ devices: () => devices.all, pipelines, events });
-    const stopHooks = runHooks(this.#config.hooks, events);
+    const hooks = new Hooks({
+      config: this.#config.hooks,
+      configFile: this.#config.file,
+      events,
+      teller: tellerOf(this.#config),
+      isIdle: () =>
+        unlessBroken(store, () => outstanding(store, pipelines.map((pipeline) => pipeline.row.id)).left === 0) === true,
+    });
     // Nobody knows yet who is away.
     room.restore();
     this.#onDeviceChange = () => {
@@ -209,7 +217,7 @@ class Engine {
       ended.abort();
       unlessBroken(store, () => countUptime(store));
       releaser.stop();
-      await stopHooks();
+      await hooks.end(signal.aborted);
       await control?.close();
     }
   }

@@ -9,3 +9,4 @@ export * from "./engine.ts";
 export * from "./errors.ts";
 export * from "./inspect.ts";
 export * from "./look.ts";
+export * from "./teller.ts";

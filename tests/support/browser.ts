@@ -48,13 +48,16 @@ export async function withBrowser(
 export async function accessibilityProblems(page: Page): Promise<string[]> {
   await page.evaluate(axeSource);
   return await page.evaluate(async () => {
-    // deno-lint-ignore no-explicit-any -- what runs in the page has no types here
-    const { violations } = await (globalThis as any).axe.run({
-      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    });
-    // deno-lint-ignore no-explicit-any -- as above
-    return violations.map(({ id, help, nodes }: any) =>
-      `${id}: ${help}: ${nodes.map((node: any) => node.html).join(" ")}`
-    );
+    interface Violation {
+      id: string;
+      help: string;
+      nodes: { html: string }[];
+    }
+    const { axe } = globalThis as unknown as {
+      axe: { run: (options: object) => Promise<{ violations: Violation[] }> };
+    };
+    const runOnly = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const { violations } = await axe.run({ runOnly });
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" ")}`);
   });
 }
