@@ -49,7 +49,10 @@ export class Transfer {
         this.#ackedBefore = this.#socket?.ackedBytes ?? 0;
       } else this.readAhead = new ReadAhead(carrier.conn);
     }
-    session.closeData = () => this.#stream?.close();
+    session.closeData = () => {
+      this.#noteTaken();
+      this.#stream?.close();
+    };
     this.#watch = setInterval(() => this.#checkIdle(), IDLE_CHECK_MS);
   }
 
@@ -103,9 +106,14 @@ export class Transfer {
    * kernel or is on its way: lost with the connection, and never moved twice. TLS makes the figure up to 0.2 % too high.
    */
   get takenBytes(): number {
+    this.#noteTaken();
+    return this.#takenBytes;
+  }
+
+  #noteTaken(): void {
     const ackedBytes = this.#socket?.ackedBytes ?? 0;
     const taken = this.#socket === undefined ? this.#writtenBytes : ackedBytes - this.#ackedBefore;
-    return this.#takenBytes = Math.max(this.#takenBytes, Math.min(taken, this.#writtenBytes));
+    this.#takenBytes = Math.max(this.#takenBytes, Math.min(taken, this.#writtenBytes));
   }
 
   /** The lines of the data, until its end. */
@@ -160,6 +168,7 @@ export class Transfer {
 
   #dispose(): void {
     clearInterval(this.#watch);
+    this.#noteTaken();
     this.#stream?.close();
     this.#session.closeData = undefined;
   }

@@ -152,6 +152,8 @@ async function pump(
   } catch (error) {
     if (broken !== undefined && error instanceof ConnectionLost) throw broken;
     throw error;
+  } finally {
+    call.progress(startBytes + transfer.takenBytes);
   }
   if (broken === undefined) return;
   // The server took less than all and calls it done.

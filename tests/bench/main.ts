@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import { hasCommand } from "../support/needs.ts";
 import { measure, median, type Sample } from "./measure.ts";
 import { residentTable } from "./resident.ts";
-import { type Workload, WORKLOADS } from "./workloads.ts";
+import type { Workload } from "./work.ts";
+import { WORKLOADS } from "./workloads.ts";
 
 const RESULTS = fileURLToPath(new URL("./RESULTS.md", import.meta.url));
 

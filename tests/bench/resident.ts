@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { makeCertificates } from "../support/certificates.ts";
 import { startFtpServer } from "../support/ftp_servers.ts";
 import { median } from "./measure.ts";
-import { program } from "./workloads.ts";
+import { program } from "./work.ts";
 
 /** From the last file's arrival to the look, milliseconds: V8 gives memory back in its own time. */
 const SETTLE_MS = 12_000;

@@ -2,59 +2,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { hasCommand } from "../support/needs.ts";
 import { Store } from "../../lib/state/mod.ts";
 import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
 import { measure } from "./measure.ts";
-import { startWebdavServer, type WebdavServer } from "../support/webdav_servers.ts";
-
-const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
-
-/** One program that does the work. */
-export interface Contender {
-  who: string;
-  argv: string[];
-  /** The command that must be there; absent: always. */
-  needs?: string;
-}
-
-/** A piece of work, the same for every contender. */
-export interface Workload {
-  name: string;
-  what: string;
-  /** Files that are moved. */
-  files: number;
-  prepare(dir: string): void | Promise<void>;
-  /** Before each run. */
-  reset(dir: string): Promise<void>;
-  /** The first one is what the others are compared with. */
-  contenders(dir: string): Contender[];
-  /** After the last run. */
-  finish?(): Promise<void>;
-}
-
-/** The program from source, as `deno task filesync` runs it. */
-export function program(...args: string[]): string[] {
-  return [Deno.execPath(), "run", "-A", "--no-prompt", "--v8-flags=--max-semi-space-size=1,--max-lazy", MAIN, ...args];
-}
-
-function filesync(dir: string): Contender {
-  return { who: "FileSync", argv: program("sync", "--once", "--quiet", "--config", join(dir, "config.json")) };
-}
-
-function makeFiles(dir: string, folders: number, perFolder: number, sizeBytes: number): void {
-  const bytes = new Uint8Array(sizeBytes);
-  for (let folder = 0; folder < folders; folder++) {
-    mkdirSync(join(dir, `d${folder}`), { recursive: true });
-    for (let file = 0; file < perFolder; file++) {
-      for (let at = 0; at < sizeBytes; at += 65536) {
-        crypto.getRandomValues(bytes.subarray(at, Math.min(sizeBytes, at + 65536)));
-      }
-      writeFileSync(join(dir, `d${folder}`, `f${file}.bin`), bytes);
-    }
-  }
-}
+import { UPLOADS } from "./uploads.ts";
+import { filesync, makeFiles, putAside, STATE, type Workload } from "./work.ts";
 
 function localConfig(dir: string, source = "in"): void {
   const config = {
@@ -67,17 +20,6 @@ function localConfig(dir: string, source = "in"): void {
   };
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, "config.json"), JSON.stringify(config));
-}
-
-const STATE = ["", "-wal", "-shm", ".lock", ".spool", ".devices"].map((ending) => `filesync.db${ending}`);
-
-/**
- * What a run has left goes out of the way and is deleted at the end of the workload: for 5 seconds ext4 gives no inode
- * that was freed to anybody and looks at each of them, so a run after a large deletion would pay for it.
- */
-async function putAside(dir: string, ...names: string[]): Promise<void> {
-  const aside = await Deno.makeTempDir({ dir, prefix: "aside-" });
-  for (const name of names) await Deno.rename(join(dir, name), join(aside, name)).catch(() => {});
 }
 
 const smallLocal: Workload = {
@@ -177,40 +119,6 @@ const FTP: readonly Workload[] = [true, false].flatMap((isSource) => {
   ];
 });
 
-/** One large file to a WebDAV server on this machine: what is held of it in memory counts as much as the time. */
-function toWebdav(): Workload {
-  let server: WebdavServer | undefined;
-  return {
-    name: "big-to-webdav",
-    what: "one file of 1 GiB to a WebDAV server on this machine (Apache)",
-    files: 1,
-    prepare: async (dir) => {
-      makeFiles(join(dir, "in"), 1, 1, 1024 * 1024 * 1024);
-      mkdirSync(join(dir, "served"));
-      // The server drops its rights.
-      Deno.chmodSync(dir, 0o755);
-      server = await startWebdavServer("apache", { root: join(dir, "served") });
-      const { url, user, passwd } = server;
-      const source = { driver: "local", args: { dir: "in" } };
-      const target = { driver: "webdav", args: { host: url, user, passwd } };
-      const job = { name: "bench", source, target, finder: { settle: "0s" } };
-      writeFileSync(join(dir, "config.json"), JSON.stringify({ jobs: [job] }));
-    },
-    reset: async (dir) => {
-      await putAside(dir, "served", ...STATE);
-      mkdirSync(join(dir, "served"));
-      Deno.chmodSync(join(dir, "served"), 0o777);
-    },
-    contenders: (dir) => {
-      const { url, user, passwd } = server!;
-      const pass = hasCommand("rclone") ? execFileSync("rclone", ["obscure", passwd]).toString().trim() : "";
-      const remote = `:webdav,url='${url}',user=${user},pass=${pass}:`;
-      return [{ who: "rclone", argv: ["rclone", "copy", "in", remote], needs: "rclone" }, filesync(dir)];
-    },
-    finish: async () => await server?.stop(),
-  };
-}
-
 const FEW = 10;
 const MANY = 200_000;
 
@@ -271,4 +179,4 @@ function addKnown(path: string, count: number): void {
 }
 
 /** All of it. */
-export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, ...FTP, toWebdav(), known];
+export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, ...FTP, ...UPLOADS, known];

@@ -248,8 +248,11 @@ export class Pipeline implements AsyncDisposable {
   /** What `status` said at the end. */
   resentByProgram = 0;
 
-  /** Bytes that crossed the wire beyond the files' sizes; and what was read back from the target as proof. */
-  resent(): { allBytes: number; byFile: Record<string, number>; proofBytes: number } {
+  /**
+   * Bytes that crossed the wire beyond the files' sizes; what was read back from the target as proof; and what lay in the
+   * wire when it broke: it had crossed the sender's link, never reached the server, and had to be sent again.
+   */
+  resent(): { allBytes: number; byFile: Record<string, number>; proofBytes: number; strandedBytes: number } {
     const byFile: Record<string, number> = {};
     const count = (
       transfers: readonly Pick<WireTransfer, "verb" | "path" | "bytes">[],
@@ -275,7 +278,9 @@ export class Pipeline implements AsyncDisposable {
       if (bytes > 0) byFile["from the card"] = bytes;
     }
     const proofBytes = ofTarget.filter(({ verb }) => verb === "RETR").reduce((sum, { bytes }) => sum + bytes, 0);
-    return { allBytes: Object.values(byFile).reduce((a, b) => a + b, 0), byFile, proofBytes };
+    const strandedBytes = ofTarget.filter(({ verb }) => /^(STOR|APPE)$/.test(verb))
+      .reduce((sum, { strandedBytes = 0 }) => sum + strandedBytes, 0);
+    return { allBytes: Object.values(byFile).reduce((a, b) => a + b, 0), byFile, proofBytes, strandedBytes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -27,6 +27,8 @@ export interface WireTransfer {
   bytes: number;
   /** What broke it. */
   broken?: Break["how"];
+  /** Bytes that the sender's system knows to have arrived at this end of the wire, and that were not passed on then. */
+  strandedBytes?: number;
 }
 
 export interface WireHooks {
@@ -302,6 +304,7 @@ class Link {
         }
         if (passed.length === part.length && part.length !== leftBytes) continue;
         transfer.broken = broken!.how;
+        transfer.strandedBytes = part.length - passed.length + from.readableLength + queueOf(from).unreadBytes;
         switch (broken!.how) {
           case "cut":
           case "reset":

@@ -1,6 +1,7 @@
-/** What the kernel holds of a TCP connection of this process that its peer has not taken (SIOCOUTQ, tcp(7)). */
+/** What the kernel holds of a TCP connection of this process: SIOCOUTQ and FIONREAD of tcp(7). */
 
 const SIOCOUTQ = 0x5411;
+const FIONREAD = 0x541b;
 const ADDRESS_BYTES = 28;
 
 const libc = Deno.build.os === "linux"
@@ -36,8 +37,17 @@ export class SocketQueue {
 
   /** Bytes that were written and that the peer has not acknowledged; 0 when the connection is gone. */
   get bytes(): number {
+    return this.#ask(SIOCOUTQ);
+  }
+
+  /** Bytes that came, were acknowledged to the peer, and that nobody has read. */
+  get unreadBytes(): number {
+    return this.#ask(FIONREAD);
+  }
+
+  #ask(request: number): number {
     if (libc === undefined || !this.#find()) return 0;
-    return libc.ioctl(this.#descriptor, BigInt(SIOCOUTQ), answer) === 0 ? answer[0]! : 0;
+    return libc.ioctl(this.#descriptor, BigInt(request), answer) === 0 ? answer[0]! : 0;
   }
 
   #find(): boolean {
