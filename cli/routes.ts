@@ -70,12 +70,19 @@ What a target that cannot be asked may have is uncertain: look there, then files
 
 const status = buildCommand<StatusFlags, [], Context>({
   loader: lazy(() => import("./commands/status.ts")),
-  parameters: { flags: { config, json }, aliases: { c: "config" } },
+  parameters: {
+    flags: { config, json, watch: flag("Keep showing it, and what moves, until Ctrl-C") },
+    aliases: { c: "config", w: "watch" },
+  },
   docs: docs(
     "Show how things stand",
     `Shows one word (ok, working, waiting, attention), how far the files of each job are, devices, what needs a person,
 and the spool. Reads only, so it may run beside "filesync sync".`,
-    [["status", "for people"], ["status --json", "for programs, with the same content"]],
+    [
+      ["status", "for people"],
+      ["status --watch", "the whole screen, with what moves now"],
+      ["status --json", "for programs, with the same content"],
+    ],
   ),
 });
 

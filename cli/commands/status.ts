@@ -1,17 +1,22 @@
 /** `filesync status`. */
 import { readStatus } from "../../lib/engine/mod.ts";
 import type { Context } from "../context.ts";
+import { watch } from "./_watch.ts";
 import { statusLines } from "../output/status.ts";
 import { readConfig } from "./_config.ts";
 
 export interface Flags {
   config?: string;
   json?: boolean;
+  watch?: boolean;
 }
 
 export async function run(context: Context, flags: Flags): Promise<number> {
-  const report = await readStatus(readConfig(context, flags.config).config);
-  if (context.switch(flags.json, "json")) {
+  const { config } = readConfig(context, flags.config);
+  const json = context.switch(flags.json, "json");
+  if (context.switch(flags.watch, "watch")) return await watch(context, config, json);
+  const report = readStatus(config);
+  if (json) {
     context.printJson(report);
     return 0;
   }

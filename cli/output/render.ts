@@ -1,19 +1,21 @@
 /**
  * The live lines: one for each moving file, one for all. Pure: the same state and width give the same lines.
  */
-import { visible } from "../../lib/observe/mod.ts";
 import { formatEta, formatRate, formatShare } from "./format.ts";
-import { etaMs, type Moving, type Progress } from "../../lib/observe/mod.ts";
+import { type MovingFile, movingFiles, type Progress, visible } from "../../lib/observe/mod.ts";
 import { displayWidth, fit, truncateMiddle } from "./width.ts";
 
-export interface RenderOptions {
+export interface LineOptions {
   /** Columns of the terminal; lines stay one short of it. */
   columns: number;
+  colour: boolean;
+  unicode: boolean;
+}
+
+export interface RenderOptions extends LineOptions {
   /** Rows of the terminal; no more lines than fit with one to spare. */
   rows: number;
   nowMs: number;
-  colour: boolean;
-  unicode: boolean;
 }
 
 const SHARE_COLUMNS = 13;
@@ -27,20 +29,26 @@ const SILENT_MS = 5000;
 
 /** Lines without line ends, each narrower than the terminal. */
 export function render(progress: Progress, options: RenderOptions): string[] {
-  const moving = progress.moving(options.nowMs);
-  const room = Math.max(1, Math.min(moving.length, options.rows - 3));
+  const moving = movingFiles(progress, options.nowMs);
+  return [
+    ...movingLines(moving, Math.max(1, Math.min(moving.length, options.rows - 3)), options),
+    summaryLine(progress, options),
+  ];
+}
+
+/** A line for each file that moves, in `room` lines at most. */
+export function movingLines(moving: MovingFile[], room: number, options: LineOptions): string[] {
   const shown = moving.length > room ? moving.slice(0, Math.max(0, room - 1)) : moving;
   const lines = shown.map((file) => fileLine(file, options));
   if (shown.length < moving.length) lines.push(dim(`  and ${moving.length - shown.length} more`, options));
-  lines.push(summaryLine(progress, options));
   return lines;
 }
 
-function fileLine(file: Moving, options: RenderOptions): string {
+function fileLine(file: MovingFile, options: LineOptions): string {
   const columns = options.columns - 1;
   const ellipsis = options.unicode ? "…" : "..";
   const arrow = file.target === undefined ? (options.unicode ? "↓" : "<") : (options.unicode ? "↑" : ">");
-  const figures = figuresThatFit(file, columns - 2 - NAME_COLUMNS_MIN, options);
+  const figures = figuresThatFit(file, columns - 2 - NAME_COLUMNS_MIN);
   const nameColumns = Math.max(0, columns - 2 - displayWidth(figures));
   const target = file.target === undefined
     ? ""
@@ -52,12 +60,17 @@ function fileLine(file: Moving, options: RenderOptions): string {
 }
 
 /** As many of: share, rate, time left, as there is room for. */
-function figuresThatFit(file: Moving, room: number, options: RenderOptions): string {
-  const { nowMs } = options;
+function figuresThatFit(file: MovingFile, room: number): string {
   const isDone = file.sizeBytes !== undefined && file.doneBytes >= file.sizeBytes;
-  const isSilent = nowMs - file.grewMs >= SILENT_MS;
-  const rate = isDone ? "finishing" : isSilent ? "waiting" : file.rate.isKnown ? formatRate(file.rate.at(nowMs)) : "";
-  const eta = isDone || isSilent ? undefined : etaMs(file, nowMs);
+  const isSilent = file.silentMs >= SILENT_MS;
+  const rate = isDone
+    ? "finishing"
+    : isSilent
+    ? "waiting"
+    : file.bytesPerSecond === undefined
+    ? ""
+    : formatRate(file.bytesPerSecond);
+  const eta = isDone || isSilent ? undefined : file.etaMs;
   const columns = [
     fit(formatShare(file.doneBytes, file.sizeBytes), SHARE_COLUMNS, "right"),
     fit(rate, RATE_COLUMNS, "right"),
@@ -93,6 +106,6 @@ function summaryLine(progress: Progress, options: RenderOptions): string {
   return dim(truncateMiddle(displayWidth(text) <= columns ? text : short, columns), options);
 }
 
-function dim(text: string, options: RenderOptions): string {
+function dim(text: string, options: LineOptions): string {
   return options.colour ? `\x1b[2m${text}\x1b[22m` : text;
 }

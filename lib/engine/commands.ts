@@ -2,7 +2,7 @@
 import type { Config, JobConfig } from "../config/mod.ts";
 import { isTemporary, pathProblem } from "../driver/mod.ts";
 import { compileRules } from "../finder/rules.ts";
-import type { DeviceStatus } from "../observe/mod.ts";
+import type { DeviceStatus, MovingFile } from "../observe/mod.ts";
 import { findSpooled, Spool } from "../spool/mod.ts";
 import {
   deviceStatuses,
@@ -39,8 +39,8 @@ export interface AdminOutcome extends AdminResult {
   pid?: number;
 }
 
-/** How long `why` waits for the daemon's clock, milliseconds: without it one figure is missing. */
-const CLOCK_MS = 1000;
+/** How long the daemon is waited for where its answer is one figure more, milliseconds. */
+const QUICK_MS = 1000;
 
 /** Runs `retry` or `forget`: through the process that syncs, or on the store itself when none does. */
 export async function administer(
@@ -143,13 +143,19 @@ function closedDevices(store: Store, jobs: JobConfig[], histories: FileHistory[]
   return deviceStatuses(store).filter(({ name, available, held }) => names.has(name) && (!available || held));
 }
 
+/** What the process that syncs moves now; empty when none does, or it does not answer. */
+export async function readMoving(config: Config): Promise<MovingFile[]> {
+  return await askQuickly<MovingFile[]>(config.statePath, "moving") ?? [];
+}
+
 async function daemonClock(statePath: string): Promise<number | undefined> {
+  return (await askQuickly<{ nowMs: number }>(statePath, "clock"))?.nowMs;
+}
+
+/** Asks for what can be done without. */
+async function askQuickly<T>(statePath: string, method: string): Promise<T | undefined> {
   try {
-    const answer = await callDaemon<{ nowMs: number }>(statePath, "clock", {}, {
-      patienceMs: 0,
-      timeoutMs: CLOCK_MS,
-    });
-    return answer?.nowMs;
+    return await callDaemon<T>(statePath, method, {}, { patienceMs: 0, timeoutMs: QUICK_MS });
   } catch (error) {
     // Another user's process, or one that just starts: what is in the store is told all the same.
     if (error instanceof EngineError) return undefined;

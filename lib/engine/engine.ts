@@ -5,7 +5,15 @@ import { dirname } from "node:path";
 import type { Config, JobConfig } from "../config/mod.ts";
 import { Bell, type DriverError, type ErrorCode, isOfTheDevice, isPluginFailure } from "../driver/mod.ts";
 import type { PluginSet } from "../host/mod.ts";
-import { type EventBus, type FilesyncEvent, logFor, type Summary } from "../observe/mod.ts";
+import {
+  type EventBus,
+  type EventTeller,
+  type FilesyncEvent,
+  logFor,
+  movingFiles,
+  Progress,
+  type Summary,
+} from "../observe/mod.ts";
 import { makeDirectory, removeFile, Spool } from "../spool/mod.ts";
 import {
   countUptime,
@@ -60,6 +68,8 @@ const UPTIME_MS = 60_000;
 const RETRY_SWEEP_MS = 500;
 /** How long the end of a single run waits for devices to be let go, milliseconds. */
 const RELEASE_MS = 30_000;
+/** Moving files that are told to who asks. */
+const MOVING_MAX = 100;
 /** Codes of a closed device that no waiting mends. */
 const HOPELESS: readonly ErrorCode[] = ["denied", "invalid_config", "unsupported"];
 
@@ -96,12 +106,16 @@ class Engine {
   readonly #startedMs = performance.now();
   /** Aborted when the store turns out to be damaged. */
   readonly #broken = new AbortController();
+  /** What moves now, for who asks by the socket. */
+  readonly #progress = new Progress();
+  readonly #teller: EventTeller;
   #onDeviceChange = () => {};
 
   constructor(config: Config, options: SyncOptions) {
     this.#config = config;
     this.#options = options;
     this.#jobs = selectJobs(config, options.jobs);
+    this.#teller = tellerOf(config);
   }
 
   async run(): Promise<Summary> {
@@ -163,7 +177,7 @@ class Engine {
       config: this.#config.hooks,
       configFile: this.#config.file,
       events,
-      teller: tellerOf(this.#config),
+      teller: this.#teller,
       isIdle: () =>
         unlessBroken(store, () => outstanding(store, pipelines.map((pipeline) => pipeline.row.id)).left === 0) === true,
     });
@@ -236,6 +250,7 @@ class Engine {
     const log = logFor("commands");
     return {
       clock: () => ({ nowMs: performance.now() }),
+      moving: () => movingFiles(this.#progress, performance.now(), this.#teller).slice(0, MOVING_MAX),
       retry: async (params) => {
         const { relist, ...result } = await retry(params as AdminRequest, context);
         log.info(`Asked to retry: ${result.files + result.older} files, ${result.deliveries} deliveries`);
@@ -345,6 +360,7 @@ class Engine {
   }
 
   #count(event: FilesyncEvent): void {
+    this.#progress.apply(event, performance.now());
     switch (event.event) {
       case "found":
         this.#counts.found++;

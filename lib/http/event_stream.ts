@@ -4,7 +4,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { Bell } from "../driver/mod.ts";
-import { etaMs, type EventBus, type EventTeller, type FilesyncEvent, Progress } from "../observe/mod.ts";
+import {
+  type EventBus,
+  type EventTeller,
+  type FilesyncEvent,
+  type MovingFile,
+  movingFiles,
+  Progress,
+} from "../observe/mod.ts";
 import { EventRing } from "./event_ring.ts";
 
 /** Readers at once; each is a connection. */
@@ -19,19 +26,6 @@ const MOVING_MAX = 100;
 const PIECE_MAX = 200;
 /** How long a browser waits before it connects again, milliseconds. */
 const RETRY_MS = 2000;
-
-/** A file that is on its way. */
-export interface MovingFile {
-  job: string;
-  path: string;
-  /** Absent while it is downloaded. */
-  target?: string;
-  device?: string;
-  doneBytes: number;
-  sizeBytes?: number;
-  bytesPerSecond: number;
-  etaMs?: number;
-}
 
 /** What the stream is made of. */
 export interface EventStreamOptions {
@@ -60,21 +54,7 @@ export class EventStream {
 
   /** Files that move now, those that started first on top; at most 100. */
   moving(): MovingFile[] {
-    const nowMs = performance.now();
-    return this.#progress.moving(nowMs).slice(0, MOVING_MAX).map((file) => {
-      const device = this.#teller.deviceOf(file.job, file.target);
-      const eta = etaMs(file, nowMs);
-      return {
-        job: file.job,
-        path: file.path,
-        ...(file.target === undefined ? {} : { target: file.target }),
-        ...(device === undefined ? {} : { device }),
-        doneBytes: file.doneBytes,
-        ...(file.sizeBytes === undefined ? {} : { sizeBytes: file.sizeBytes }),
-        bytesPerSecond: Math.round(file.rate.at(nowMs)),
-        ...(eta === undefined ? {} : { etaMs: Math.round(eta) }),
-      };
-    });
+    return movingFiles(this.#progress, performance.now(), this.#teller).slice(0, MOVING_MAX);
   }
 
   /**

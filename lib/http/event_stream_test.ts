@@ -71,8 +71,8 @@ Deno.test("the event stream tells what moves, not each step of it", async () => 
   assert.equal(message.type, "moving");
   const [file] = JSON.parse(message.data);
   assert.deepEqual(
-    { ...file, bytesPerSecond: 0 },
-    { job: "logs", path: "a", target: "nas", device: "hangar", doneBytes: 1000, sizeBytes: 1000, bytesPerSecond: 0 },
+    { ...file, silentMs: 0 },
+    { job: "logs", path: "a", target: "nas", device: "hangar", doneBytes: 1000, sizeBytes: 1000, silentMs: 0 },
   );
   bed.events.emit(found("b"));
   assert.equal(pathOf((await reader.next()).data), "b");

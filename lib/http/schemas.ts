@@ -1,7 +1,6 @@
 /** The shapes of the HTTP interface, once: requests are checked by them, and the OpenAPI document is made of them. */
 import { z } from "zod";
-import type { BrowsePage, LogLine, StatusReport } from "../observe/mod.ts";
-import type { MovingFile } from "./event_stream.ts";
+import type { BrowsePage, LogLine, MovingFile, StatusReport } from "../observe/mod.ts";
 import type { RetryRequest } from "./site.ts";
 import type { Series } from "./throughput.ts";
 
@@ -58,8 +57,9 @@ const moving = z.object({
   device: z.string().exactOptional(),
   doneBytes: z.int(),
   sizeBytes: z.int().exactOptional(),
-  bytesPerSecond: z.int(),
+  bytesPerSecond: z.int().exactOptional().describe("Absent until there was something to measure"),
   etaMs: z.int().exactOptional(),
+  silentMs: z.int().describe("For how long nothing has moved"),
 }) satisfies z.ZodType<MovingFile>;
 
 export const statusSchema = z.object({

@@ -2,6 +2,7 @@
  * What is going on, made of events: the moving files with their rates, and counts. Bounded by what moves at once.
  */
 import type { FilesyncEvent } from "./events.ts";
+import type { EventTeller } from "./told_event.ts";
 
 /** Weight of the past in a rate fades with this time, ms. */
 const RATE_TAU_MS = 5000;
@@ -218,6 +219,42 @@ export class Progress {
 
 function keyOf(job: string, path: string, target: string | undefined): string {
   return JSON.stringify([job, path, target]);
+}
+
+/** A file that is on its way, as it is told to others. */
+export interface MovingFile {
+  job: string;
+  path: string;
+  /** Absent while it is downloaded. */
+  target?: string;
+  /** The device that it comes from or goes to, where that is known. */
+  device?: string;
+  doneBytes: number;
+  sizeBytes?: number;
+  /** Absent until there was something to measure. */
+  bytesPerSecond?: number;
+  etaMs?: number;
+  /** For how long nothing has moved. */
+  silentMs: number;
+}
+
+/** What moves at a moment, those that started first on top. */
+export function movingFiles(progress: Progress, nowMs: number, teller?: EventTeller): MovingFile[] {
+  return progress.moving(nowMs).map((file) => {
+    const device = teller?.deviceOf(file.job, file.target);
+    const eta = etaMs(file, nowMs);
+    return {
+      job: file.job,
+      path: file.path,
+      ...(file.target === undefined ? {} : { target: file.target }),
+      ...(device === undefined ? {} : { device }),
+      doneBytes: file.doneBytes,
+      ...(file.sizeBytes === undefined ? {} : { sizeBytes: file.sizeBytes }),
+      ...(file.rate.isKnown ? { bytesPerSecond: Math.round(file.rate.at(nowMs)) } : {}),
+      ...(eta === undefined ? {} : { etaMs: Math.round(eta) }),
+      silentMs: Math.round(nowMs - file.grewMs),
+    };
+  });
 }
 
 /** Milliseconds that a file still needs, when a guess makes sense. */

@@ -1,7 +1,7 @@
 /** What a terminal gets: the live lines of `sync`, drawn by the real program in a pseudo-terminal. */
 import assert from "node:assert/strict";
 import { testNeeding } from "../support/needs.ts";
-import { inTempDir, localJob } from "./support.ts";
+import { filesync, inTempDir, localJob, Running } from "./support.ts";
 
 const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
 
@@ -108,5 +108,49 @@ testNeeding("script", "sync moves files and stops when told on a terminal that t
     });
     await child.stdout.cancel();
     await child.status;
+  });
+});
+
+testNeeding(
+  "script",
+  "status --watch has the screen for itself, follows what happens, and gives the screen back",
+  async () => {
+    await inTempDir(async (dir) => {
+      await localJob(dir, { limits: { download: "100KiB/s" } });
+      await Deno.writeFile(`${dir}/in/large.bin`, new Uint8Array(1_000_000));
+      const sync = new Running(dir, ["sync", "--no-progress", "--quiet"]);
+      try {
+        const text = await inTerminal(dir, "status --watch & sleep 7; kill -INT $!; wait $!; echo ended with $?");
+        const screen = text.slice(text.indexOf("\x1b[?1049h"), text.indexOf("\x1b[?1049l"));
+        assert.ok(screen.startsWith("\x1b[?1049h\x1b[H"));
+        const frames = screen.split(WRAP_OFF).slice(1);
+        assert.ok(frames.length >= 2, `${frames.length} frames`);
+        assert.match(screen, /↓ large\.bin .*\/977 KiB/);
+        for (const frame of frames) assert.ok(frame.split("\n").length < 20);
+        // The last state stays on the terminal's own screen.
+        const rest = text.slice(text.indexOf("\x1b[?1049l"));
+        assert.match(rest, /logs.*source/);
+        assert.match(rest, /ended with 0/);
+      } finally {
+        sync.child.kill("SIGTERM");
+        await sync.ended();
+      }
+    });
+  },
+);
+
+Deno.test("status --watch in a pipe tells the report again only when it has changed", async () => {
+  await inTempDir(async (dir) => {
+    await localJob(dir);
+    await Deno.writeTextFile(`${dir}/in/a.txt`, "a");
+    const watch = new Running(dir, ["status", "--watch", "--json"]);
+    await watch.stdoutMatches(/"jobs":\[\]/);
+    await filesync(dir, ["sync", "--once"]);
+    await watch.stdoutMatches(/"delivered":\{"count":1/);
+    watch.child.kill("SIGINT");
+    const { code, stdout } = await watch.ended();
+    assert.equal(code, 0);
+    const reports = stdout.trim().split("\n").map((line) => JSON.stringify({ ...JSON.parse(line), time: "" }));
+    assert.equal(new Set(reports).size, reports.length);
   });
 });

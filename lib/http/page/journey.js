@@ -50,7 +50,9 @@ export function MovingFiles({ moving }) {
               <span>${formatBytes(file.doneBytes)}${file.sizeBytes === undefined
                 ? ""
                 : ` of ${formatBytes(file.sizeBytes)}`}</span>
-              <span>${formatRate(file.bytesPerSecond)}${file.etaMs === undefined
+              <span>${file.bytesPerSecond === undefined
+                ? ""
+                : formatRate(file.bytesPerSecond)}${file.etaMs === undefined
                 ? ""
                 : `, ${formatDuration(file.etaMs)} left`}</span>
             </div>
