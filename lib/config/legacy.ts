@@ -26,6 +26,15 @@ const WORKER_KEYS = ["name", "enable", "mover_count", "logger", "finder", "db_ba
 /** Keys of the original, and of its older forms, that mean nothing here. */
 const IGNORED_KEYS = ["gui", "db"];
 const OLDER_KEYS = ["count", "disable"];
+/** Where mavros, which the original asked, looks for an autopilot when it is told nothing. */
+const AUTOPILOT_URL = "serial:///dev/ttyACM0";
+
+/** What the parts of a file add to. */
+interface Found {
+  moved: Moved[];
+  unknown: Set<string>;
+  notices: Set<string>;
+}
 
 /** Whether a parsed file is one of the original's: one worker, or a list of `workers`. */
 export function isLegacy(value: unknown): value is Raw {
@@ -38,6 +47,7 @@ export function fromLegacy(file: Raw): Converted {
   const moved: Moved[] = [{ to: [], from: [] }];
   const ignored = new Set<string>();
   const unknown = new Set<string>();
+  const told = new Set<string>();
   const workers: [Raw, Path][] = Array.isArray(file.workers)
     ? file.workers.map((worker, index) => [isObject(worker) ? worker : {}, ["workers", index]])
     : [[file, []]];
@@ -49,12 +59,12 @@ export function fromLegacy(file: Raw): Converted {
     collectIgnored(worker, [...WORKER_KEYS, ...OLDER_KEYS], IGNORED_KEYS, ignored, unknown);
     takeState(worker, from, value, moved);
     takeLogger(worker, from, log, moved);
-    return jobOf(worker, { from, index, moved, unknown });
+    return jobOf(worker, { from, index, moved, unknown, notices: told });
   });
   if (Object.keys(log).length > 0) value.log = log;
   value.jobs = jobs;
 
-  const notices: string[] = [];
+  const notices: string[] = [...told];
   if (ignored.size > 0) {
     notices.push(`Keys of the original program that have no meaning here are ignored: ${quoted(ignored)}`);
   }
@@ -76,7 +86,7 @@ export function legacyPath(path: Path, moved: readonly Moved[]): Path {
   return [...best.from, ...path.slice(best.to.length)];
 }
 
-function jobOf(worker: Raw, at: { from: Path; index: number; moved: Moved[]; unknown: Set<string> }): Raw {
+function jobOf(worker: Raw, at: Found & { from: Path; index: number }): Raw {
   const { from, index, moved } = at;
   const to = ["jobs", index];
   moved.push({ to, from });
@@ -111,7 +121,7 @@ function jobOf(worker: Raw, at: { from: Path; index: number; moved: Moved[]; unk
   return job;
 }
 
-function deviceOf(spec: unknown, at: { from: Path; to: Path; moved: Moved[]; unknown: Set<string> }): unknown {
+function deviceOf(spec: unknown, at: Found & { from: Path; to: Path }): unknown {
   if (!isObject(spec)) return spec;
   collectIgnored(spec, ["device", "device_class", "module_path", "args"], [], new Set(), at.unknown);
   const key = ["device", "device_class", "module_path"].find((key) => spec[key] !== undefined);
@@ -121,8 +131,16 @@ function deviceOf(spec: unknown, at: { from: Path; to: Path; moved: Moved[]; unk
     device.driver = typeof name === "string" ? name.toLowerCase().replace(/^device_/, "") : name;
     at.moved.push({ to: [...at.to, "driver"], from: [...at.from, key] });
   }
-  if (!isObject(spec.args)) return { ...device, ...(spec.args === undefined ? {} : { args: spec.args }) };
-  const { logger: _logger, ...args } = spec.args;
+  if (!isObject(spec.args) && spec.args !== undefined) return { ...device, args: spec.args };
+  const { logger: _logger, ...args } = spec.args ?? {};
+  if (device.driver === "mavftp" && args.url === undefined) {
+    args.url = AUTOPILOT_URL;
+    at.notices.add(
+      `The original reached the autopilot through ROS: it is looked for at "${AUTOPILOT_URL}" now; "url" in the args of ` +
+        "the device names another place",
+    );
+  }
+  if (spec.args === undefined && Object.keys(args).length === 0) return device;
   if (device.driver === "local" && args.mount_point !== undefined && args.dir === undefined) {
     args.dir = args.mount_point;
     delete args.mount_point;

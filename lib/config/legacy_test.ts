@@ -187,8 +187,23 @@ Deno.test("loadConfig() names the original's keys and lines in problems", () => 
   });
 });
 
-Deno.test("loadConfig() asks a worker with mavftp for the url that the original took from ROS", () => {
-  assert.throws(() => load({ ...WORKER, source: { device_class: "MAVFTP" } }), /source\.args: Missing argument "url"/);
+Deno.test("loadConfig() looks for the autopilot of a worker with mavftp where ROS did, unless it is told", () => {
+  const forms = [
+    { device_class: "MAVFTP" },
+    { device: "device_mavftp", args: {} },
+    { module_path: "device_mavftp", device_class: "device_mavftp", args: { logger: null } },
+  ];
+  for (const source of forms) {
+    const { jobs, notices } = load({ ...WORKER, source });
+    assert.deepEqual(jobs[0]?.source.args, { url: "serial:///dev/ttyACM0" });
+    assert.match(notices.join("\n"), /through ROS: it is looked for at "serial:\/\/\/dev\/ttyACM0" now; "url"/);
+  }
+  const { jobs, notices } = load({
+    ...WORKER,
+    source: { device: "device_mavftp", args: { url: "udp://0.0.0.0:14550" } },
+  });
+  assert.deepEqual(jobs[0]?.source.args, { url: "udp://0.0.0.0:14550" });
+  assert.doesNotMatch(notices.join("\n"), /ROS/);
 });
 
 Deno.test("isLegacy() does not take a file of today's form for one of the original's", () => {

@@ -10,7 +10,6 @@ export async function check(
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   let step = "link";
-  let isFtpOff = false;
   try {
     await use(async (connection) => {
       const { station } = connection;
@@ -38,13 +37,7 @@ export async function check(
         });
       }
       step = "file transfer";
-      let root: string;
-      try {
-        root = await connection.lookAtRoot(call.signal);
-      } catch (error) {
-        isFtpOff = station.saysFtpDisabled || (version !== undefined && !version.hasFtp);
-        throw error;
-      }
+      const root = await connection.lookAtRoot(call.signal);
       findings.push({ name: "file transfer", ok: true, detail: `logs are in "${root}"` });
       findings.push({
         name: "times",
@@ -64,13 +57,7 @@ export async function check(
     });
   } catch (error) {
     if (!(error instanceof DriverError)) throw error;
-    const finding = failure(step, error);
-    if (isFtpOff) {
-      finding.detail = "the autopilot says that its MAVLink FTP is switched off or not built in";
-      finding.remedy =
-        'ArduPilot: clear "Disable MAVftp" in BRD_OPTIONS. PX4: FMUv2 has none; start MAVLink of the port with -x';
-    }
-    findings.push(finding);
+    findings.push(failure(step, error));
   }
   return findings;
 }

@@ -23,6 +23,9 @@ const SETTLE_WAIT_MS = 30_000;
 /** Where logs are, the first that is there. */
 const ROOTS = ["@MAV_LOG", "/fs/microsd/log", "/APM/LOGS"];
 
+/** An autopilot that says that it has no FTP is asked so often whether that is so. */
+const FTP_OFF_TRIES = 3;
+
 const encoder = new TextEncoder();
 
 export interface ConnectionContext {
@@ -135,11 +138,18 @@ export class Connection {
     const candidates = root === undefined ? ROOTS : [root];
     for (const candidate of candidates) {
       try {
-        await this.directories.list(encoder.encode(candidate), { signal, take: () => {}, isEnough: () => true });
+        await this.directories.list(encoder.encode(candidate), {
+          signal,
+          take: () => {},
+          isEnough: () => true,
+          tries: this.#isFtpOff ? FTP_OFF_TRIES : undefined,
+        });
         this.#root = candidate;
+        this.station.saysFtpDisabled = false;
         return candidate;
       } catch (error) {
-        if (!(error instanceof DirectoryMissing)) throw error;
+        if (error instanceof DirectoryMissing) continue;
+        throw this.#isFtpOff && this.station.gate.isOpen ? ftpOff(error) : error;
       }
     }
     throw new DriverError(
@@ -149,6 +159,12 @@ export class Connection {
         hint: 'Check that its SD card is in, or set "root"',
       },
     );
+  }
+
+  /** What the autopilot says of itself; whether it answers all the same is tried. */
+  get #isFtpOff(): boolean {
+    const { version, saysFtpDisabled } = this.station;
+    return saysFtpDisabled || (version !== undefined && !version.hasFtp);
   }
 
   /** Asks for the root once more, though it is known. */
@@ -212,6 +228,14 @@ export class Connection {
         return device.state({ available: false, held: false, reason: station.reason.message });
     }
   }
+}
+
+/** It may be switched on at any time, so the device is tried again. */
+function ftpOff(cause: unknown): DriverError {
+  return new DriverError("unavailable", "Autopilot says that its MAVLink FTP is switched off or not built in", {
+    cause,
+    hint: 'ArduPilot: clear "Disable MAVftp" in BRD_OPTIONS. PX4: FMUv2 has none; start MAVLink of the port with -x',
+  });
 }
 
 /** The autopilot's family in words. */

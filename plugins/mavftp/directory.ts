@@ -24,6 +24,8 @@ export interface ListDirectoryOptions {
   take: (names: ListedName[]) => void | Promise<void>;
   /** Enough was heard. */
   isEnough?: () => boolean;
+  /** How often a page is asked for before the server counts as mute. @default {8} */
+  tries?: number | undefined;
 }
 
 /** Lists directories; remembers whether this server tells times. */
@@ -45,7 +47,7 @@ export class Directories {
    * @throws {DirectoryMissing}
    */
   async list(path: Uint8Array, options: ListDirectoryOptions): Promise<void> {
-    const { signal, take, isEnough } = options;
+    const { signal, take, isEnough, tries } = options;
     const { channel } = this.#station;
     let session = 0;
     let index = 0;
@@ -60,7 +62,7 @@ export class Directories {
         try {
           reply = await channel.ask(
             { opcode, session, offset: index, data: path },
-            { signal, ...(isProbe ? { tries: PROBE_TRIES } : {}) },
+            { signal, ...(isProbe ? { tries: PROBE_TRIES } : tries === undefined ? {} : { tries }) },
           );
         } catch (error) {
           // A server may be silent for what it does not know.

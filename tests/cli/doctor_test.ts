@@ -108,7 +108,10 @@ Deno.test("doctor ends with 5 when a source's directory is not there, and says h
     await Deno.remove(`${dir}/in`);
     const { code, stdout } = await doctor(dir);
     assert.equal(code, 5, stdout);
-    assert.match(stdout, /^problem {2}logs\.source device: Directory ".*\/in" is not there\n {9}.*mkdir -p ".*\/in"$/m);
+    assert.match(
+      stdout,
+      /^problem {2}logs\.source directory: Directory ".*\/in" is not there\n {9}.*mkdir -p ".*\/in"$/m,
+    );
     assert.match(stdout, /^ok {7}logs\.local \(target\) write: /m);
     assert.match(stdout, /\nNot ready: 1 problem.*\n$/);
   });
@@ -132,7 +135,7 @@ Deno.test("doctor ends with 6 on a wrong password, tries it once, and shows no p
     const { code, stdout, stderr } = await doctor(dir);
     assert.equal(code, 6, stdout);
     assert.equal(linesOf(stdout, "problem").length, 1);
-    assert.match(stdout, /^problem {2}nas \(target\) device: .*530/m);
+    assert.match(stdout, /^problem {2}nas \(target\) connect: .*530/m);
     assert.ok(!(stdout + stderr).includes("wr0ng-word"));
     // Servers lock out who guesses.
     assert.equal(events.filter(({ event }) => event === "login_failed").length, 1);
@@ -164,7 +167,7 @@ Deno.test("doctor ends with 5 when nobody listens", async () => {
     await config({ port });
     const { code, stdout } = await doctor(dir, ["--device", "nas"]);
     assert.equal(code, 5, stdout);
-    assert.match(stdout, /^problem {2}nas \(target\) device: /);
+    assert.match(stdout, /^problem {2}nas \(target\) connect: /);
   });
 });
 

@@ -34,7 +34,7 @@ export interface AskOptions {
 const MEMORY_BYTES_MAX = 1024 * 1024;
 
 /**
- * Starts the driver, asks whether the device is there (`stat` of the root), then for its own findings.
+ * Starts the driver, asks for its own findings, then whether the device is there (`stat` of the root).
  * @throws {DOMException} `AbortError` when `signal` is aborted
  */
 export async function deviceFindings(use: DeviceUse, options: AskOptions): Promise<DoctorFinding[]> {
@@ -115,28 +115,26 @@ async function ask(hosted: HostedDevice, use: DeviceUse, asking: Asking): Promis
     return [failure("driver", error, asking)];
   }
   const abilities = abilityFindings(capabilities, use.role, use.uses, about);
-  let isThere = false;
+  let findings: DoctorFinding[] | undefined;
+  try {
+    // Before a look at the root: the driver knows better what is in the way, and a wrong password is tried once.
+    findings = (await hosted.check({ signal })).map((finding) => fromDriver(finding, about));
+    if (findings.some((finding) => finding.level === "problem")) return [...findings, ...abilities];
+  } catch (error) {
+    if (!isUnsupported(error)) return [failure("device", error, asking), ...abilities];
+  }
   try {
     await hosted.stat("", { signal });
-    isThere = true;
   } catch (error) {
     // A target need not be able to look at anything.
     if (!isUnsupported(error)) return [failure("device", error, asking), ...abilities];
+    if (findings === undefined) {
+      const detail = "The driver cannot look without moving a file: only its arguments are checked";
+      return [warning("device", detail, undefined, about), ...abilities];
+    }
   }
-  try {
-    const found = await hosted.check({ signal });
-    const findings = found.map((finding) => fromDriver(finding, about));
-    return [...(findings.length > 0 ? findings : [ok("device", "is there", about)]), ...abilities];
-  } catch (error) {
-    if (!isUnsupported(error)) return [failure("device", error, asking), ...abilities];
-    const told = isThere ? ok("device", "is there; the driver has no further checks", about) : warning(
-      "device",
-      "The driver cannot look without moving a file: only its arguments are checked",
-      undefined,
-      about,
-    );
-    return [told, ...abilities];
-  }
+  if (findings === undefined) return [ok("device", "is there; the driver has no further checks", about), ...abilities];
+  return [...(findings.length > 0 ? findings : [ok("device", "is there", about)]), ...abilities];
 }
 
 function isUnsupported(error: unknown): boolean {

@@ -1,0 +1,241 @@
+/**
+ * What people do with an autopilot's logs, with the whole program: to Flight Review, with the original's configuration,
+ * deleted after delivery; and what `doctor` says of a vehicle.
+ */
+import assert from "node:assert/strict";
+import {
+  type AutopilotOptions,
+  type Files,
+  PERSONALITIES,
+  sampleCard,
+  startAutopilot,
+} from "../support/autopilot/mod.ts";
+import { FlightReview } from "../support/flight_review.ts";
+import { filesync, inTempDir, jsonLines, Running } from "./support.ts";
+
+const QUIET = { attitude: 0, position: 0 };
+const ROOT = PERSONALITIES["px4-main"].logRoot;
+/** Nothing here takes so long, milliseconds. */
+const PATIENCE_MS = 120_000;
+
+const vehicleWith = (files: Files, options: Partial<AutopilotOptions> = {}) =>
+  startAutopilot({ transport: { kind: "udp-listen", port: 0 }, traffic: QUIET, files, ...options });
+
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const endMs = performance.now() + PATIENCE_MS;
+  while (!isSo()) {
+    assert.ok(performance.now() < endMs, `${what}: it never came to that`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function writeConfig(dir: string, url: string, job: Record<string, unknown> = {}): Promise<void> {
+  const config = {
+    state: "./temp/filesync.db",
+    devices: { pixracer: { driver: "mavftp", args: { url, settle_after_disarm: 0 } } },
+    jobs: [{
+      name: "logs",
+      source: "pixracer",
+      target: { driver: "local", args: { dir: "./out" } },
+      finder: { settle: "0s", interval: "1s" },
+      ...job,
+    }],
+  };
+  await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify(config));
+}
+
+/** Paths of a card's logs, as the driver names them. */
+const logsOf = (files: Files, root = ROOT) =>
+  files.paths().filter((path) => /\.(ulg|BIN)$/.test(path)).map((path) => path.slice(root.length + 1));
+
+Deno.test("the logs of an autopilot end on Flight Review, each with its link", async () => {
+  const files = sampleCard("px4-main", { count: 3, sizeBytes: 60_000 });
+  await using vehicle = await vehicleWith(files);
+  const server = await FlightReview.start();
+  try {
+    await inTempDir(async (dir) => {
+      await writeConfig(dir, vehicle.url, {
+        target: {
+          driver: "post",
+          args: { uploader_url: server.url, preset: "px4", values: { description: "Hexa 3", email: "" } },
+        },
+        rules: { include: ["*.ulg"] },
+      });
+      const { code, stdout, stderr } = await filesync(dir, ["sync", "--once", "--json"]);
+      assert.equal(code, 0, stderr);
+      const wanted = logsOf(files).map((path) => files.bytes(`${ROOT}/${path}`));
+      assert.deepEqual(server.logs.map(({ bytes }) => bytes.length).sort(), wanted.map(({ length }) => length).sort());
+      for (const { bytes, fields, isPublic } of server.logs) {
+        assert.ok(wanted.some((log) => log.length === bytes.length && log.every((byte, at) => byte === bytes[at])));
+        assert.match(fields["description"] ?? "", /^Hexa 3\b/);
+        assert.equal(isPublic, false);
+      }
+      for (const path of logsOf(files)) {
+        const delivered = jsonLines(stdout).find((event) => event["event"] === "delivered" && event["path"] === path);
+        const url = (delivered?.["receipt"] as { url?: string }).url ?? "none";
+        assert.ok(server.logs.some(({ id }) => url.endsWith(id)), url);
+        assert.ok((await filesync(dir, ["why", path])).stdout.includes(url));
+      }
+    });
+  } finally {
+    await server.stop();
+  }
+});
+
+Deno.test("a worker of the original with MAVFTP moves the logs of an autopilot", async () => {
+  const files = sampleCard("px4-1.11", { count: 2, sizeBytes: 60_000 });
+  await using vehicle = await vehicleWith(files, { personality: "px4-1.11" });
+  await inTempDir(async (dir) => {
+    await Deno.mkdir(`${dir}/out`);
+    await Deno.mkdir(`${dir}/temp`);
+    // Its shape; "url" stands for ROS, which knew where the autopilot is.
+    await Deno.writeTextFile(
+      `${dir}/config.json`,
+      JSON.stringify({
+        gui: false,
+        enable: true,
+        name: "px4logs",
+        mover_count: 4,
+        logger: { log_path: "./temp/px4logs.log", log_level: "INFO", console_output: true },
+        finder: { searching_times: 0, search_interval: 1, mkdir_times: 0, mkdir_interval: 1 },
+        db_backup: { db_path: "./temp/px4logs.json", autosave_interval: 5 },
+        db: { default_record: { source_path: "", local_path: "", size: -1 }, key: "source_path" },
+        rules: { include: ["*.ulg"], exclude: ["/files/*"] },
+        source: { device_class: "MAVFTP", module_path: "device_mavftp", args: { logger: null, url: vehicle.url } },
+        target: { device: "device_local", args: { mount_point: "./out" } },
+      }),
+    );
+    const { code, stderr } = await filesync(dir, ["sync", "--once"]);
+    assert.equal(code, 0, stderr);
+    for (const path of logsOf(files)) {
+      assert.deepEqual(await Deno.readFile(`${dir}/out/${path}`), files.bytes(`${ROOT}/${path}`), path);
+    }
+    assert.equal(vehicle.stats.count("RemoveFile"), 0, "what the original removed stays, as the notice says");
+  });
+});
+
+for (const personality of ["px4-main", "ardupilot-2026"] as const) {
+  Deno.test(`after "delete" removes each delivered log of ${personality} but the newest, and asks an armed vehicle nothing`, async () => {
+    const root = PERSONALITIES[personality].logRoot;
+    const files = sampleCard(personality, { count: 4, sizeBytes: 60_000 });
+    const logs = logsOf(files, root);
+    const bytes = new Map(logs.map((path) => [path, files.bytes(`${root}/${path}`)]));
+    const newest = logs.at(-1)!;
+    await using vehicle = await vehicleWith(files, { personality, heartbeatOnArm: true });
+    const { stats } = vehicle;
+    // Armed when the first log is to be removed: the request is under way, no second one may follow.
+    vehicle.core.vehicle.faults.add({
+      on: "request:RemoveFile",
+      times: 1,
+      act: { then: () => vehicle.core.vehicle.arm() },
+    });
+    await inTempDir(async (dir) => {
+      await Deno.mkdir(`${dir}/out`);
+      await writeConfig(dir, vehicle.url, {
+        rules: { include: ["*.ulg", "*.BIN"] },
+        after: "delete",
+        grace: "0s",
+      });
+      const program = new Running(dir, ["sync", "--no-progress"]);
+      try {
+        await until("the removal at which it is armed", () => stats.happened("armed"));
+        await until("heartbeats", () => stats.armedHeartbeats >= 4);
+        const late = stats.intrusions.filter(({ isArmed, armedHeartbeats }) => isArmed && armedHeartbeats >= 3);
+        assert.deepEqual(late, [], "an armed vehicle was asked");
+        assert.ok(stats.count("RemoveFile") <= 2, "one, and its repeat while the word was on its way");
+        vehicle.disarm();
+        await until("the removal of all but the newest", () => logsOf(files, root).length === 1);
+      } finally {
+        program.child.kill("SIGTERM");
+        await program.ended();
+      }
+      assert.deepEqual(logsOf(files, root), [newest]);
+      for (const [path, wanted] of bytes) assert.deepEqual(await Deno.readFile(`${dir}/out/${path}`), wanted, path);
+      const why = (await filesync(dir, ["why", newest])).stdout;
+      assert.match(why, /source's copy: removed in|source's copy: kept|source's copy: not removed/);
+      assert.doesNotMatch(why, /source's copy: removed \d/);
+      assert.match((await filesync(dir, ["why", logs[0]!])).stdout, /source's copy: removed \d/);
+    });
+  });
+}
+
+Deno.test('after "delete" removes nothing of an autopilot without a receipt', async () => {
+  const files = sampleCard("px4-main", { count: 3, sizeBytes: 30_000 });
+  await using vehicle = await vehicleWith(files);
+  await inTempDir(async (dir) => {
+    // Its directory cannot be made: the parent is not there.
+    await writeConfig(dir, vehicle.url, {
+      target: { driver: "local", args: { dir: "./away/out" } },
+      after: "delete",
+      grace: "0s",
+    });
+    const { code, stdout, stderr } = await filesync(dir, ["sync", "--once", "--json"]);
+    assert.equal(code, 5, stderr);
+    assert.equal(jsonLines(stdout).filter(({ event }) => event === "downloaded").length, 3);
+    assert.equal(vehicle.stats.count("RemoveFile"), 0);
+    assert.equal(logsOf(files).length, 3);
+  });
+});
+
+/** Lines of `doctor` that are about the autopilot. */
+async function doctor(dir: string): Promise<{ code: number; lines: string[] }> {
+  const { code, stdout } = await filesync(dir, ["doctor", "--device", "pixracer"]);
+  return { code, lines: stdout.split("\n").filter((line) => line.includes("pixracer") || line.startsWith("  ")) };
+}
+
+Deno.test("doctor tells what a vehicle is, and what is in the way", async () => {
+  const files = () => sampleCard("px4-main", { count: 1, sizeBytes: 10_000 });
+  const cases: [what: string, options: Partial<AutopilotOptions>, code: number, said: RegExp[]][] = [
+    ["all is well", {}, 0, [
+      /^ok +pixracer \(source\) link: udpout:\/\/127/,
+      /^ok +pixracer \(source\) vehicle: PX4, system 1, \w+, disarmed/,
+      /^ok +pixracer \(source\) file transfer: logs are in "@MAV_LOG"/,
+    ]],
+    ["armed", { armed: true }, 5, [/vehicle: .*armed/]],
+    ["silent", { heartbeats: false }, 5, [/vehicle: .*[Nn]o (heartbeat|autopilot)/]],
+    ["FTP switched off", { ftp: "disabled" }, 5, [/file transfer: .*switched off or not built in/, /BRD_OPTIONS/]],
+    ["no FTP built in", { ftp: "off" }, 5, [/file transfer: .*switched off or not built in/, /FMUv2/]],
+  ];
+  for (const [what, options, code, said] of cases) {
+    await using vehicle = await vehicleWith(files(), options);
+    await inTempDir(async (dir) => {
+      await writeConfig(dir, vehicle.url);
+      const found = await doctor(dir);
+      assert.equal(found.code, code, `${what}: ${found.lines.join("\n")}`);
+      for (const words of said) {
+        assert.ok(found.lines.some((line) => words.test(line)), `${what}: ${found.lines.join("\n")}`);
+      }
+      if (what === "armed") assert.deepEqual(vehicle.stats.requests, []);
+    });
+  }
+});
+
+for (const ftp of ["disabled", "off"] as const) {
+  Deno.test(`sync tells why an autopilot whose FTP is ${ftp} gives no logs, and fetches them once it is on`, async () => {
+    const files = sampleCard("ardupilot-4.5", { count: 2, sizeBytes: 10_000 });
+    await using vehicle = await vehicleWith(files, { personality: "ardupilot-4.5", ftp });
+    await inTempDir(async (dir) => {
+      await Deno.mkdir(`${dir}/out`);
+      await writeConfig(dir, vehicle.url);
+      const program = new Running(dir, ["sync", "--no-progress"]);
+      try {
+        await program.stderrMatches(/FTP is switched off or not built in.*BRD_OPTIONS/);
+        const { stdout } = await filesync(dir, ["status"]);
+        assert.match(stdout, /^pixracer +source +away .*FTP is switched off or not built in/m);
+        vehicle.core.vehicle.options.ftp = "on";
+        await until("the logs", () => isThere(`${dir}/out/00000002.BIN`) && isThere(`${dir}/out/00000001.BIN`));
+      } finally {
+        program.child.kill("SIGTERM");
+        await program.ended();
+      }
+    });
+  });
+}
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
