@@ -44,9 +44,9 @@ nothing outside of DIR can be reached. Without --host only this machine can conn
 
 The password comes from --passwd-file, --passwd-credential or $FILESYNC_PASSWD; there is no default. FTP sends it, and
 all files, readable for everyone on the way: use it in a network that you trust, or take --tls, with which nothing is
-served in the clear. Its certificate is made at the first start and kept in $STATE_DIRECTORY or
-$XDG_STATE_HOME/filesync, as ftp-tls.pem with its key and as ftp-tls.crt for clients; it has no end and is trusted by its
-fingerprint, which is told at each start ("pin" of the ftp driver), or by that copy ("ca", --cacert).
+served in the clear. Its certificate is made at the first start, as ftp-tls.pem with its key and ftp-tls.crt for
+clients, in $STATE_DIRECTORY or $XDG_STATE_HOME/filesync. It has no end, and is trusted by its fingerprint, which is
+told at each start ("pin" of the ftp driver), or by that copy ("ca", --cacert).
 
 Transfers are told on stderr, with --json on stdout as one object a line: event is one of listening, connected, login,
 login_failed, refused, upload, download, removed, made, renamed, unlisted, error, closed.

@@ -13,13 +13,15 @@ export interface ServiceFlags {
   name?: string;
   user?: string;
   program?: string;
+  /** The directory to serve: the service is `serve ftp` then. */
+  ftp?: string;
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
-/** The unit's name: `--name`, else `filesync`. */
-export function serviceName(context: Context, flag: string | undefined): string {
-  const name = (context.option(flag, "name") ?? "filesync").replace(/\.service$/, "");
+/** The unit's name: `--name`, else `standard`. */
+export function serviceName(context: Context, flag: string | undefined, standard = "filesync"): string {
+  const name = (context.option(flag, "name") ?? standard).replace(/\.service$/, "");
   if (NAME.test(name)) return name;
   throw new CliError(EXIT.usage, `Cannot name a service "${name}": use letters, digits, "-", "_" and "."`);
 }
@@ -28,16 +30,17 @@ export function serviceName(context: Context, flag: string | undefined): string 
 export function serviceFacts(context: Context, flags: ServiceFlags): ServiceFacts {
   const { config, plugins } = readConfig(context, flags.config);
   const name = serviceName(context, flags.name);
-  const user = context.option(flags.user, "user") ?? "filesync";
-  if (!/^[a-z_][a-z0-9_-]{0,31}\$?$/.test(user)) {
-    throw new CliError(EXIT.usage, `Cannot run as "${user}": no user's name`);
-  }
   const texts = config.devices.flatMap(({ args }) => textsOf(args));
   return {
     name,
+    description: "FileSync: moves files from devices that are hard to reach",
     program: programFile(context, flags.program),
+    args: ["sync", "--no-progress", "--config", config.file],
     configFile: config.file,
-    user,
+    user: serviceUser(context, flags.user, "filesync"),
+    hopeless: [EXIT.usage, EXIT.config],
+    listens: false,
+    kept: [],
     ...placesOf(config),
     credentials: [
       ...new Set(secretsOf(config, plugins).flatMap((secret) => "credential" in secret ? [secret.credential] : [])),
@@ -47,7 +50,18 @@ export function serviceFacts(context: Context, flags: ServiceFlags): ServiceFact
   };
 }
 
-function programFile(context: Context, flag: string | undefined): string {
+/** @throws {CliError} If it is no name of a user */
+export function serviceUser(context: Context, flag: string | undefined, standard: string): string {
+  const user = context.option(flag, "user") ?? standard;
+  if (/^[a-z_][a-z0-9_-]{0,31}\$?$/.test(user)) return user;
+  throw new CliError(EXIT.usage, `Cannot run as "${user}": no user's name`);
+}
+
+/**
+ * The program that the service starts.
+ * @throws {CliError} If it is no file that can be installed
+ */
+export function programFile(context: Context, flag: string | undefined): string {
   const named = context.option(flag, "program");
   if (named !== undefined) {
     if (isAbsolute(named)) return named;
@@ -61,7 +75,7 @@ function programFile(context: Context, flag: string | undefined): string {
   });
 }
 
-function placesOf(config: Config): Pick<ServiceFacts, "ownState" | "writable" | "readable"> {
+function placesOf(config: Config): Pick<ServiceFacts, "stateDirectory" | "writable" | "readable"> {
   const writable = new Set([dirname(config.statePath), config.spool.dir]);
   const readable = new Set<string>(config.pluginDirs);
   if (config.log.file !== undefined) writable.add(dirname(config.log.file));
@@ -77,7 +91,11 @@ function placesOf(config: Config): Pick<ServiceFacts, "ownState" | "writable" | 
   }
   const isOwn = (path: string) => path === STATE_DIR || path.startsWith(`${STATE_DIR}/`);
   const others = (paths: Set<string>) => [...paths].filter((path) => !isOwn(path)).sort();
-  return { ownState: [...writable].some(isOwn), writable: others(writable), readable: others(readable) };
+  return {
+    ...([...writable].some(isOwn) ? { stateDirectory: "filesync" } : {}),
+    writable: others(writable),
+    readable: others(readable),
+  };
 }
 
 function textsOf(value: unknown): string[] {

@@ -8,6 +8,7 @@ import {
   type FtpServerOptions,
   startFtpServer,
 } from "../../lib/ftpd/mod.ts";
+import { makeNotifier } from "../../lib/service/mod.ts";
 import { mayWait, Outlet } from "../../lib/observe/mod.ts";
 import { CliError, type Context, safeJson } from "../context.ts";
 import { ftpLine } from "../output/ftp_lines.ts";
@@ -55,6 +56,7 @@ export async function run(context: Context, flags: Flags): Promise<number> {
     if (line !== undefined && (line.priority < 6 || !(quiet || json))) context.say(line.text, line.priority);
   };
   const signals = new StopSignals(context, undefined);
+  const notifier = makeNotifier({ env: (name) => context.env(name) });
   try {
     const server = await start({ ...settings, log });
     if (json) {
@@ -62,14 +64,17 @@ export async function run(context: Context, flags: Flags): Promise<number> {
       const sha256 = tls === undefined ? {} : { certificateSha256: fingerprintOf(tls.cert) };
       print({ event: "listening", host, port: server.port, root, ...sha256 });
     }
+    notifier.ready(`Serving ${settings.root} on port ${server.port}`);
     if (!quiet && !json) { for (const line of greeting(settings, server.port)) context.say(line); }
     if (!signals.signal.aborted) {
       await new Promise((resolve) => signals.signal.addEventListener("abort", resolve, { once: true }));
     }
+    notifier.stopping();
     await stopInTime(server);
     await outlet.flush(STOP_MS / 4);
     return signals.exitCode ?? EXIT.ok;
   } finally {
+    notifier.close();
     signals.end();
   }
 }

@@ -1,16 +1,18 @@
 /** `filesync service install`. */
 import { chownSync } from "node:fs";
+import { join } from "node:path";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
 import { applyService, CONFIG_ROOT, type ServiceFacts, type System, systemOf } from "../../lib/service/mod.ts";
 import { CliError, type Context } from "../context.ts";
-import { serviceFacts, type ServiceFlags } from "./_service.ts";
+import { factsOf, ftpWords } from "./_ftp_service.ts";
+import type { ServiceFlags } from "./_service.ts";
 
 export interface Flags extends ServiceFlags {
   root?: string;
 }
 
 export function run(context: Context, flags: Flags): Promise<number> {
-  const facts = serviceFacts(context, flags);
+  const facts = factsOf(context, flags);
   const system = systemOf(context.option(flags.root, "root") ?? "/");
   needRoot("install");
   if (system.live) needSystemd();
@@ -18,11 +20,17 @@ export function run(context: Context, flags: Flags): Promise<number> {
     if (system.live) checkAccess(facts, system);
   });
   for (const { what, done } of steps) context.print(`${done ? "done " : "as is"}  ${what}`);
-  for (const name of facts.credentials) {
-    context.say(`The secret "${name}" is read from ${CONFIG_ROOT}/credentials/${name}, which only root has to read`);
+  if (facts.configFile === undefined) {
+    const environment = Deno.readTextFileSync(join(system.root, CONFIG_ROOT, `${facts.name}.env`));
+    for (const line of ftpWords(facts, environment)) context.say(line);
+  } else {
+    for (const name of facts.credentials) {
+      context.say(`The secret "${name}" is read from ${CONFIG_ROOT}/credentials/${name}, which only root has to read`);
+    }
   }
   if (system.live) {
-    context.say(`See what it does: journalctl -fu ${facts.name}, filesync status --config ${facts.configFile}`);
+    const status = facts.configFile === undefined ? "" : `, filesync status --config ${facts.configFile}`;
+    context.say(`See what it does: journalctl -fu ${facts.name}${status}`);
   }
   return Promise.resolve(EXIT.ok);
 }
@@ -66,7 +74,7 @@ function checkAccess(facts: ServiceFacts, system: System): void {
   if (!may("-x", facts.program)) {
     wrong.push(`${facts.user} cannot run ${facts.program}: sudo chmod a+rx ${facts.program}`);
   }
-  if (!may("-r", facts.configFile)) {
+  if (facts.configFile !== undefined && !may("-r", facts.configFile)) {
     wrong.push(
       `${facts.user} cannot read ${facts.configFile}: sudo chgrp ${facts.user} ${facts.configFile} && ` +
         `sudo chmod g+r ${facts.configFile}, or take --user`,

@@ -2,11 +2,12 @@
 import { EXIT } from "../../lib/engine/exit_codes.ts";
 import { systemOf } from "../../lib/service/mod.ts";
 import type { Context } from "../context.ts";
-import { serviceName } from "./_service.ts";
+import { serviceNameOf } from "./_ftp_service.ts";
 import { needSystemd } from "./service_install.ts";
 
 export interface Flags {
   name?: string;
+  ftp?: boolean;
   json?: boolean;
 }
 
@@ -24,7 +25,7 @@ const PROPERTIES = [
 
 export function run(context: Context, flags: Flags): Promise<number> {
   needSystemd();
-  const unit = `${serviceName(context, flags.name)}.service`;
+  const unit = `${serviceNameOf(context, flags)}.service`;
   const output = systemOf("/").run("systemctl", ["show", unit, `--property=${PROPERTIES.join(",")}`]);
   const facts = new Map(
     output.split("\n").map((line) => {

@@ -1,5 +1,5 @@
 /** Puts a service into a system, and takes it out again: each step only where it is needed. */
-import { renameSync, writeFileSync } from "node:fs";
+import { lstatSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type ServiceFacts, serviceFiles, STATE_DIR } from "./unit.ts";
 
@@ -74,7 +74,7 @@ export function applyService(facts: ServiceFacts, system: System, check: () => v
         "--system",
         "--user-group",
         "--home-dir",
-        STATE_DIR,
+        facts.stateDirectory === undefined ? STATE_DIR : `/var/lib/${facts.stateDirectory}`,
         "--no-create-home",
         "--shell",
         "/usr/sbin/nologin",
@@ -84,6 +84,11 @@ export function applyService(facts: ServiceFacts, system: System, check: () => v
     steps.push({ what: `user ${facts.user}`, done: true });
   } else steps.push({ what: `user ${facts.user}`, done: false });
   check();
+  for (const { path, text, mode } of facts.kept) {
+    const done = !isThere(at(path));
+    if (done) writeText(at(path), text, mode);
+    steps.push({ what: path, done });
+  }
   let hasChanged = false;
   for (const { path, text } of serviceFiles(facts)) {
     const done = readText(at(path)) !== text;
@@ -132,13 +137,16 @@ export function removeService(facts: Pick<ServiceFacts, "name">, system: System)
 
 const NOTHING: ServiceFacts = {
   name: "",
+  description: "",
   program: "",
-  configFile: "",
+  args: [],
   user: "",
-  ownState: false,
+  hopeless: [],
   writable: [],
   readable: [],
   credentials: [],
+  listens: false,
+  kept: [],
   serial: false,
   drives: false,
 };
@@ -158,6 +166,10 @@ function isTrue(ask: () => unknown): boolean {
   }
 }
 
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
 function readText(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path);
@@ -168,9 +180,10 @@ function readText(path: string): string | undefined {
 }
 
 /** Whole or not at all: a power cut leaves no half unit. */
-function writeText(path: string, text: string): void {
-  Deno.mkdirSync(dirname(path), { recursive: true });
+function writeText(path: string, text: string, mode = 0o644): void {
+  // Who may not read the file need not see its folder either.
+  Deno.mkdirSync(dirname(path), { recursive: true, mode: mode === 0o644 ? 0o755 : 0o700 });
   const temporary = `${path}.filesync-new`;
-  writeFileSync(temporary, text, { mode: 0o644, flush: true });
+  writeFileSync(temporary, text, { mode, flush: true });
   renameSync(temporary, path);
 }

@@ -1,23 +1,32 @@
-/** The systemd unit of `filesync sync`, and what else the system has to know. Text only; nothing is asked or written. */
+/** A systemd unit that runs the program, and what else the system has to know. Text only; nothing is asked or written. */
 
 /** What a service is made for. */
 export interface ServiceFacts {
   /** Of the unit, without `.service`. */
   name: string;
+  description: string;
   /** The program, absolute. */
   program: string;
-  /** Absolute. */
-  configFile: string;
+  /** Its arguments. */
+  args: string[];
+  /** Absolute; absent: it has none. */
+  configFile?: string;
   /** Who it runs as. */
   user: string;
-  /** State or spool are in `STATE_DIR`, which systemd makes. */
-  ownState: boolean;
+  /** Folder of its own below `/var/lib`, which systemd makes; absent: it needs none. */
+  stateDirectory?: string;
+  /** Exit codes after which it is not started again, since only a person can mend their reason. */
+  hopeless: number[];
   /** Other directories that it writes to, absolute: state, spool, log, targets. */
   writable: string[];
   /** Directories that it reads, absolute. */
   readable: string[];
-  /** Names of credentials that the configuration refers to. */
+  /** Names of credentials that it is given. */
   credentials: string[];
+  /** It listens on a port that a person chooses, also one below 1024. */
+  listens: boolean;
+  /** What is made where it is not there, and is a person's from then on. */
+  kept: ServiceFile[];
   /** A device is on a serial line. */
   serial: boolean;
   /** A device is a drive that the service mounts. */
@@ -33,9 +42,11 @@ export const CONFIG_ROOT = "/etc/filesync";
 export interface ServiceFile {
   path: string;
   text: string;
+  /** @default {0o644} */
+  mode?: number;
 }
 
-/** Every file, the unit first. */
+/** Every file that is the service's own, the unit first. */
 export function serviceFiles(facts: ServiceFacts): ServiceFile[] {
   const files = [{ path: `/etc/systemd/system/${facts.name}.service`, text: unitText(facts) }];
   if (facts.drives) {
@@ -45,11 +56,11 @@ export function serviceFiles(facts: ServiceFacts): ServiceFile[] {
 }
 
 function unitText(facts: ServiceFacts): string {
-  const isHome = [...facts.writable, ...facts.readable, facts.configFile, facts.program]
+  const isHome = [...facts.writable, ...facts.readable, facts.configFile ?? "", facts.program]
     .some((path) => /^\/(home|root|run\/user)(\/|$)/.test(path));
   const lines = [
     "[Unit]",
-    "Description=FileSync: moves files from devices that are hard to reach",
+    `Description=${escaped(facts.description)}`,
     "After=network.target",
     "# It is never given up: a device or a server may be away for weeks.",
     "StartLimitIntervalSec=0",
@@ -57,10 +68,12 @@ function unitText(facts: ServiceFacts): string {
     "[Service]",
     "Type=notify",
     "NotifyAccess=main",
-    `ExecStart=${words(facts.program, "sync", "--no-progress", "--config", facts.configFile)}`,
+    `ExecStart=${words(facts.program, ...facts.args)}`,
     `User=${escaped(facts.user)}`,
     ...(facts.serial ? ["SupplementaryGroups=dialout"] : []),
-    ...(facts.ownState ? ["StateDirectory=filesync", "StateDirectoryMode=0750"] : []),
+    ...(facts.stateDirectory === undefined
+      ? []
+      : [`StateDirectory=${facts.stateDirectory}`, "StateDirectoryMode=0750"]),
     `CacheDirectory=${facts.name}`,
     `EnvironmentFile=-${CONFIG_ROOT}/${facts.name}.env`,
     ...facts.credentials.map((name) => `LoadCredential=${escaped(name)}:${CONFIG_ROOT}/credentials/${escaped(name)}`),
@@ -72,12 +85,13 @@ function unitText(facts: ServiceFacts): string {
     "Restart=on-failure",
     "RestartSec=10",
     "# Wrong usage and a wrong configuration do not mend themselves.",
-    "RestartPreventExitStatus=2 3",
+    `RestartPreventExitStatus=${facts.hopeless.join(" ")}`,
     "WatchdogSec=180",
     "",
     "NoNewPrivileges=yes",
-    "CapabilityBoundingSet=",
-    "AmbientCapabilities=",
+    ...["CapabilityBoundingSet", "AmbientCapabilities"].map((name) =>
+      `${name}=${facts.listens ? "CAP_NET_BIND_SERVICE" : ""}`
+    ),
     "ProtectSystem=strict",
     `ProtectHome=${isHome ? "read-only" : "yes"}`,
     ...facts.writable.map((path) => `ReadWritePaths=${quoted(`-${path}`)}`),

@@ -4,13 +4,18 @@ import { type ServiceFacts, serviceFiles } from "./unit.ts";
 
 const FACTS: ServiceFacts = {
   name: "filesync",
+  description: "FileSync",
   program: "/usr/local/bin/filesync",
+  args: ["sync", "--config", "/etc/filesync/config.json"],
   configFile: "/etc/filesync/config.json",
   user: "filesync",
-  ownState: true,
+  stateDirectory: "filesync",
+  hopeless: [2, 3],
   writable: ["/srv/out"],
   readable: ["/srv/in"],
   credentials: [],
+  listens: false,
+  kept: [],
   serial: false,
   drives: false,
 };
@@ -40,10 +45,10 @@ Deno.test("serviceFiles() gives devices to those who have some", () => {
 });
 
 Deno.test("serviceFiles() leaves nothing of a path for systemd to read", () => {
-  const odd = unit({ program: '/opt/50% "a" $HOME/filesync', configFile: "/etc/a b.json" });
+  const odd = unit({ program: '/opt/50% "a" $HOME/filesync', args: ["sync", "--config", "/etc/a b.json"] });
   assert.match(
     odd,
-    /^ExecStart="\/opt\/50%% \\"a\\" \$\$HOME\/filesync" sync --no-progress --config "\/etc\/a b\.json"$/m,
+    /^ExecStart="\/opt\/50%% \\"a\\" \$\$HOME\/filesync" sync --config "\/etc\/a b\.json"$/m,
   );
   assert.match(unit({ credentials: ["nas"] }), /^LoadCredential=nas:\/etc\/filesync\/credentials\/nas$/m);
 });
@@ -59,7 +64,10 @@ testNeeding(
       return { code, text: words.decode(stdout) + words.decode(stderr) };
     };
     try {
-      for (const facts of [{}, { serial: true, drives: true, credentials: ["nas"], readable: ["/home/pi/in"] }]) {
+      const server = { listens: true, credentials: ["ftp-passwd"], hopeless: [2, 3, 6] };
+      for (
+        const facts of [{}, server, { serial: true, drives: true, credentials: ["nas"], readable: ["/home/pi/in"] }]
+      ) {
         const path = `${dir}/filesync.service`;
         // A program that is there, since the unit is checked with it.
         await Deno.writeTextFile(path, unit({ ...facts, program: "/bin/true" }));

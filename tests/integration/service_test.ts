@@ -1,7 +1,7 @@
 /** `filesync service` on a system that runs systemd, with the program as a user has it: one file. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { testNeeding } from "../support/needs.ts";
+import { hasCommand, testNeeding } from "../support/needs.ts";
 import { programOf, sharedRelease } from "../support/release.ts";
 import { canBoot, type SystemdBed, withSystemd } from "../support/systemd_bed.ts";
 
@@ -15,9 +15,9 @@ const CONFIG = JSON.stringify({
 });
 
 /** Waits inside until `condition` holds, with the service's state if it never does. */
-async function until(bed: SystemdBed, condition: string): Promise<void> {
+async function until(bed: SystemdBed, condition: string, unit = "filesync"): Promise<void> {
   const { code, text } = await bed.sh(
-    `for n in $(seq 200); do ${condition} && exit 0; sleep 0.2; done; systemctl status filesync; exit 1`,
+    `for n in $(seq 200); do ${condition} && exit 0; sleep 0.2; done; systemctl status ${unit}; exit 1`,
   );
   assert.equal(code, 0, `${condition}: ${text}`);
 }
@@ -71,4 +71,60 @@ testNeeding(
     });
   },
   canBoot(),
+);
+
+testNeeding(
+  "root, systemd, overlayfs, npm and curl",
+  "service --ftp: serves a directory over TLS as a user of its own, also after a kill, and is taken out",
+  async () => {
+    await withSystemd(async (bed) => {
+      Deno.copyFileSync(programOf(await sharedRelease(), Deno.build.arch), join(bed.share, "filesync"));
+      await must(bed, "install -m 755 /share/filesync /usr/local/bin/filesync && mkdir /w && echo one > /w/1.log");
+      assert.equal((await bed.sh("filesync service install --ftp srv/logs")).code, 2);
+
+      const told = await must(bed, "filesync service install --ftp /srv/logs");
+      assert.match(told, /^done {3}filesync-ftp\.service runs$/m);
+      assert.match(told, /TCP 2121 and 50000-50099: sudo ufw allow 2121\/tcp && sudo ufw allow 50000:50099\/tcp/);
+      const credential = "/etc/filesync/credentials/ftp-passwd";
+      assert.equal(await must(bed, `stat -c '%a %U' ${credential} /etc/filesync/credentials`), "600 root\n700 root\n");
+      const passwd = await must(bed, `cat ${credential}`);
+      assert.match(passwd, /^[\w-]{24}\n$/);
+
+      const cert = "/var/lib/filesync-ftp/ftp-tls.crt";
+      const curl = `curl -sS --ssl-reqd --cacert ${cert} -u "filesync:$(cat ${credential})"`;
+      await must(bed, `${curl} -T /w/1.log ftp://127.0.0.1:2121/`);
+      assert.equal(await must(bed, "stat -c '%U' /srv/logs/1.log && cat /srv/logs/1.log"), "filesync-ftp\none\n");
+      assert.notEqual((await bed.sh(`curl -sS -u "filesync:${passwd.trim()}" ftp://127.0.0.1:2121/`)).code, 0);
+
+      // The same certificate serves after a crash, which systemd makes up for.
+      const sum = await must(bed, `sha256sum ${cert}`);
+      await must(bed, "systemctl kill --kill-whom=main -s KILL filesync-ftp");
+      await until(bed, `${curl} -o /w/back ftp://127.0.0.1:2121/1.log`, "filesync-ftp");
+      assert.equal(await must(bed, `cat /w/back && sha256sum ${cert}`), `one\n${sum}`);
+      const [status] = (await must(bed, "filesync service status --ftp --json")).trim().split("\n");
+      const { unit, running, restarts, status: words } = JSON.parse(status!);
+      assert.deepEqual({ unit, running, restarts }, { unit: "filesync-ftp.service", running: true, restarts: 1 });
+      assert.equal(words, "Serving /srv/logs on port 2121");
+
+      // A person's options are taken, also the port that cameras know, and stay through another installation.
+      await must(bed, "sed -i 's/^FILESYNC_PORT=.*/FILESYNC_PORT=21/' /etc/filesync/filesync-ftp.env");
+      const again = await must(bed, "filesync service install --ftp /srv/logs && systemctl restart filesync-ftp");
+      assert.equal([...again.matchAll(/^as is /gm)].length, 6, again);
+      assert.match(again, /ufw allow 21\/tcp/);
+      await must(bed, `${curl} -o /w/back ftp://127.0.0.1/1.log`);
+      assert.equal(await must(bed, `cat ${credential}`), passwd);
+
+      await must(
+        bed,
+        "systemctl stop filesync-ftp && systemctl show filesync-ftp -p Result --value | grep -qx success",
+      );
+      assert.match(
+        await must(bed, "filesync service uninstall --ftp"),
+        /^done {3}.*filesync-ftp\.service is removed$/m,
+      );
+      await must(bed, `test -s /srv/logs/1.log && test -s ${credential} && test -s /etc/filesync/filesync-ftp.env`);
+      assert.equal((await bed.sh("filesync service status --ftp")).code, 1);
+    });
+  },
+  canBoot() && hasCommand("curl"),
 );

@@ -37,4 +37,6 @@ for target in sysinit basic network multi-user bare; do
 done
 pivot_root . old
 umount -l /old
+# As on any machine that systemd boots: what it mounts for a service, such as its credentials, it makes elsewhere.
+mount --make-rshared /
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=bare.target --show-status=no
