@@ -1,6 +1,6 @@
 /** `filesync sync`: the program at work, with what it tells on the way. */
 import type { Config } from "../../lib/config/types.ts";
-import { EngineError, readStatus, runSync } from "../../lib/engine/mod.ts";
+import { EngineError, readStatus, runSync, tellerOf } from "../../lib/engine/mod.ts";
 import type { PluginSet } from "../../lib/host/mod.ts";
 import { closeLog, configureLog, EventBus, type FilesyncEvent, logFor } from "../../lib/observe/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
@@ -50,7 +50,7 @@ export async function run(context: Context, flags: Flags): Promise<number> {
   const live = wantsLive && isScreenFree && !quiet && !isDryRun
     ? new Live({
       ...context.terminal,
-      targetsOf: new Map(config.jobs.map((job) => [job.name, job.targets.length])),
+      targetsOf: targetCounts(config),
       waiting: waitingDeliveries(config, jobs),
     })
     : undefined;
@@ -112,6 +112,7 @@ async function sync(context: Context, work: Work): Promise<number> {
     const names = (jobs ?? config.jobs.map((job) => job.name)).map((name) => `"${name}"`).join(", ");
     log.info(`Running until stopped: ${names}`);
   }
+  const endTraces = await startTraces(context, config, events);
   const { listen: address } = config.http;
   const page = address === undefined ? undefined : new Page(config, address, events);
   let summary;
@@ -129,6 +130,7 @@ async function sync(context: Context, work: Work): Promise<number> {
   } finally {
     service.end();
     await page?.end();
+    endTraces();
   }
   const exitCode = signals.exitCode ?? summary.exitCode;
   if (!isSummaryTold) events.emit({ event: "summary", ...summary, exitCode });
@@ -140,6 +142,24 @@ async function sync(context: Context, work: Work): Promise<number> {
   });
   if (!quiet && !json) context.say(lines.join("\n"));
   return exitCode;
+}
+
+/** Tells the journeys of files to an OpenTelemetry collector, where the environment names one. */
+async function startTraces(context: Context, config: Config, events: EventBus): Promise<() => void> {
+  if (context.env("OTEL_DENO") !== "true") {
+    if (context.env("OTEL_EXPORTER_OTLP_ENDPOINT") !== undefined) {
+      logFor("filesync").warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, and traces need OTEL_DENO=true beside it");
+    }
+    return () => {};
+  }
+  // Loaded here: whoever wants no traces does not pay for it.
+  const { traceJourneys } = await import("../../lib/observe/traces.ts");
+  return traceJourneys({ events, teller: tellerOf(config), targetsOf: targetCounts(config), version: VERSION });
+}
+
+/** How many targets each job has. */
+function targetCounts({ jobs }: Config): Map<string, number> {
+  return new Map(jobs.map((job) => [job.name, job.targets.length]));
 }
 
 /** Deliveries that earlier runs have left, for the live display. */
@@ -170,6 +190,8 @@ async function startLog(
     maxBytes,
     keep,
     console,
+    // The console is what Deno's exporter takes, and with "replace" it goes nowhere else.
+    telemetry: context.env("OTEL_DENO") === "true" && context.env("OTEL_DENO_CONSOLE") === "replace",
     colour: context.terminal.colour,
     journal: context.terminal.journal,
   });

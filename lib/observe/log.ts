@@ -39,6 +39,8 @@ export interface LogOptions {
   keep: number;
   /** Whether lines go to stderr. */
   console: boolean;
+  /** Lines also go to the console, for a runtime that exports that. */
+  telemetry?: boolean;
   /** Lines are JSON objects, in the file and on the console. */
   json?: boolean;
   /** Levels are coloured on the console. */
@@ -156,6 +158,10 @@ export async function configureLog(options: LogOptions): Promise<void> {
     );
     leasts.push(ORDER[consoleLevel]);
   }
+  if (options.telemetry === true) {
+    sinks["telemetry"] = logtape.withFilter(tellConsole, options.level);
+    leasts.push(ORDER[options.level]);
+  }
   let failure: string | undefined;
   if (options.file !== undefined) {
     try {
@@ -224,6 +230,12 @@ function parts(record: LogRecord): { level: LogLevel; scope: string; message: st
     scope: visible(record.category[1] ?? ""),
     message: visible(String(record.properties["text"])),
   };
+}
+
+/** With the level as the function that is called. */
+function tellConsole(record: LogRecord): void {
+  const { level, scope, message } = parts(record);
+  console[level === "warning" ? "warn" : level](`${scope}: ${message}`);
 }
 
 function consoleLine(record: LogRecord, options: LogOptions): string {
