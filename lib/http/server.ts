@@ -130,7 +130,8 @@ class PageServer implements HttpServer {
   }
 
   async #handle(request: Request, info: Deno.ServeHandlerInfo<Deno.Addr>): Promise<Response> {
-    const remote = "hostname" in info.remoteAddr ? info.remoteAddr.hostname : "";
+    // On "::" an IPv4 address comes as one of IPv6.
+    const remote = "hostname" in info.remoteAddr ? info.remoteAddr.hostname.replace(/^::ffff:/, "") : "";
     const response = await this.#answer(request, remote);
     const { headers } = response;
     headers.set("content-security-policy", CONTENT_SECURITY_POLICY);

@@ -1,5 +1,6 @@
 /** What watches a fleet fits what the program tells: Prometheus's own tool takes the metrics and the rules. */
 import assert from "node:assert/strict";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { dashboard, DASHBOARD_PATH, dashboardText } from "../../cli/build/dashboard.ts";
 import { PROJECT_ROOT, readProjectFile } from "../support/project_files.ts";
 import { testNeeding } from "../support/needs.ts";
@@ -17,8 +18,10 @@ async function promtool(args: string[], input = ""): Promise<{ code: number; wor
   return { code, words: decoder.decode(stdout) + decoder.decode(stderr) };
 }
 
-/** `/metrics` of the real program after it has moved a file, parked one, and not reached a server. */
-async function realMetrics(): Promise<string> {
+const SECRET = "s3cret-of-the-hangar";
+
+/** The real program after it has moved a file, parked one, and not reached a server; `use` is given its address. */
+async function withProgram<T>(use: (url: string) => Promise<T>): Promise<T> {
   const dir = Deno.makeTempDirSync({ prefix: "filesync-metrics-" });
   try {
     for (const name of ["in", "out"]) Deno.mkdirSync(`${dir}/${name}`);
@@ -34,7 +37,7 @@ async function realMetrics(): Promise<string> {
           source: { driver: "local", args: { dir: "in" } },
           targets: [
             { name: "nas", driver: "local", args: { dir: "out" } },
-            { name: "hangar", driver: "ftp", args: { host: "127.0.0.1", port: 1 } },
+            { name: "hangar", driver: "ftp", args: { host: "127.0.0.1", port: 1, user: "pi", passwd: SECRET } },
           ],
           finder: { settle: "0s" },
           on_conflict: "park",
@@ -47,7 +50,7 @@ async function realMetrics(): Promise<string> {
       await running.stderrMatches(/Delivered "a\.ulg"/);
       await running.stderrMatches(/hangar.*not available/);
       const { url } = /Status page on (?<url>http:\S+\/)/.exec(running.stderr)!.groups!;
-      return await (await fetch(`${url}metrics`)).text();
+      return await use(url!);
     } finally {
       running.child.kill("SIGTERM");
       await running.ended();
@@ -61,7 +64,7 @@ testNeeding(
   "promtool",
   "/metrics of the real program is taken by promtool, and has all that dashboard and rules ask for",
   async () => {
-    const metrics = await realMetrics();
+    const metrics = await withProgram(async (url) => await (await fetch(`${url}metrics`)).text());
     const { code, words } = await promtool(["check", "metrics"], metrics);
     assert.equal(code, 0, words);
     const asked = new Set(
@@ -138,6 +141,34 @@ testNeeding("promtool", "the alert rules are valid, and alarm when they should a
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+});
+
+Deno.test("the program's answers are what its OpenAPI document says, and hold no secret", async () => {
+  interface Operation {
+    responses: Record<string, { content: Record<string, { schema: object }> }>;
+  }
+  await withProgram(async (url) => {
+    const text = await (await fetch(`${url}api/openapi.json`)).text();
+    const { openapi, paths } = JSON.parse(text) as { openapi: string; paths: Record<string, { get?: Operation }> };
+    assert.equal(openapi, "3.1.0");
+    const queries: Record<string, string> = { "/api/why": "?path=taken.ulg", "/api/files": "?state=parked" };
+    let checked = 0;
+    for (const [path, { get }] of Object.entries(paths)) {
+      const schema = get?.responses["200"]?.content["application/json"]?.schema;
+      if (get === undefined || path === "/api/events" || path === "/api/preview") continue;
+      const response = await fetch(`${url}${path.slice(1)}${queries[path] ?? ""}`);
+      assert.equal(response.status, 200, path);
+      const answer = await response.text();
+      assert.ok(!answer.includes(SECRET), path);
+      if (schema === undefined) continue;
+      const validate = new Ajv2020({ strict: false, allErrors: true }).compile(schema);
+      assert.ok(validate(JSON.parse(answer)), `${path}: ${JSON.stringify(validate.errors)} ${answer}`);
+      checked++;
+    }
+    assert.ok(checked >= 6, `${checked} answers`);
+    const { files } = await (await fetch(`${url}api/files?state=parked`)).json() as { files: { path: string }[] };
+    assert.deepEqual(files.map(({ path }) => path), ["taken.ulg"]);
+  });
 });
 
 Deno.test("the Grafana dashboard is the one that its typed source makes", () => {
