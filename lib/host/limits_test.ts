@@ -33,8 +33,8 @@ Deno.test("limitsWrapper() leaves a limit that is lower already", async () => {
 
 Deno.test("memoryBytesOf() counts what a process and its children take", async () => {
   // Each holds a few hundred kilobytes; the outer shell waits for the inner ones.
-  const child = new Deno.Command("sh", { args: ["-c", "cat & cat & echo up; wait"], stdin: "piped", stdout: "piped" })
-    .spawn();
+  const script = "sleep 1000 & first=$!; sleep 1000 & echo up; read word; kill $first $!; wait";
+  const child = new Deno.Command("sh", { args: ["-c", script], stdin: "piped", stdout: "piped" }).spawn();
   try {
     const reader = child.stdout.getReader();
     await reader.read();
