@@ -14,6 +14,8 @@ export interface WebdavServerOptions {
   /** The same port again, to start a server anew. */
   port?: number;
   tls?: Certificates;
+  /** Directories are shown as pages too (Apache and nginx). @default {false} */
+  index?: boolean;
 }
 
 export interface WebdavServer {
@@ -83,7 +85,12 @@ async function startOn(port: number, kind: WebdavServerKind, options: WebdavServ
   return { url: `${scheme}://${host}:${port}/dav/`, port, user: USER, passwd: PASSWD, pid, forget, stop };
 }
 
-function startApache(dir: string, host: string, port: number, { root, tls }: WebdavServerOptions): ServerCommand {
+function startApache(
+  dir: string,
+  host: string,
+  port: number,
+  { root, tls, index }: WebdavServerOptions,
+): ServerCommand {
   const modules = [
     "mpm_event",
     "alias",
@@ -96,6 +103,7 @@ function startApache(dir: string, host: string, port: number, { root, tls }: Web
     "dav_fs",
   ];
   if (tls !== undefined) modules.push("ssl", "socache_shmcb");
+  if (index === true) modules.push("autoindex", "dir");
   Deno.writeTextFileSync(`${dir}/passwords`, `${USER}:{SHA}${sha1(PASSWD)}\n`);
   Deno.mkdirSync(`${dir}/locks`);
   Deno.chmodSync(`${dir}/locks`, 0o777);
@@ -126,7 +134,8 @@ SSLCertificateKeyFile "${tls.keyFile}"
   AuthName test
   AuthUserFile "${dir}/passwords"
   Require valid-user
-  Options -Indexes
+  Options ${index === true ? "+Indexes" : "-Indexes"}
+  ${index === true ? "IndexOptions FancyIndexing" : ""}
   AllowOverride None
 </Directory>
 `,
@@ -161,7 +170,7 @@ function startRclone(
   return { command: "rclone", args };
 }
 
-function startNginx(dir: string, host: string, port: number, { root, tls }: WebdavServerOptions): ServerCommand {
+function startNginx(dir: string, host: string, port: number, { root, tls, index }: WebdavServerOptions): ServerCommand {
   Deno.writeTextFileSync(`${dir}/passwords`, `${USER}:{SHA}${sha1(PASSWD)}\n`);
   Deno.mkdirSync(`${dir}/body`);
   Deno.writeTextFileSync(
@@ -184,6 +193,7 @@ http {
     auth_basic_user_file ${dir}/passwords;
     location /dav/ {
       alias ${root}/;
+      ${index === true ? "autoindex on;" : ""}
       dav_methods PUT DELETE MKCOL COPY MOVE;
       dav_ext_methods PROPFIND OPTIONS;
       dav_access user:rw group:rw all:rw;
