@@ -7,6 +7,7 @@ import type { Role } from "../driver/mod.ts";
 import type { Plugin } from "../host/mod.ts";
 import { directoryBackdoor } from "./directory_device.ts";
 import type { Fixture, TestDevice } from "./fixture.ts";
+import { freePort, listensOn } from "./port.ts";
 
 /** The description in a plugin's folder. */
 export const TEST_FILE_NAME = "filesync-test.json";
@@ -107,36 +108,53 @@ async function openDevice(
     const close = () => Deno.remove(base, { recursive: true });
     return { ...backdoor, args: fill(args, { dir, folder }), close };
   }
-  const port = freePort();
-  const server = new DeviceServer(fill(serve, { dir, port: String(port), folder }), port);
-  const close = async () => {
-    await server.stop();
-    await Deno.remove(base, { recursive: true });
-  };
-  try {
-    await server.start();
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  const server = await serveOnFreePort((port) => fill(serve, { dir, port: String(port), folder })).catch(
+    async (error) => {
+      await Deno.remove(base, { recursive: true });
+      throw error;
+    },
+  );
   return {
     ...backdoor,
-    args: fill(args, { dir, port: String(port), folder }),
+    args: fill(args, { dir, port: String(server.port), folder }),
     breakIt: () => server.stop(),
     restore: () => server.start(),
-    close,
+    async close() {
+      await server.stop();
+      await Deno.remove(base, { recursive: true });
+    },
   };
+}
+
+/** How often another port is tried. */
+const PORTS_MAX = 5;
+
+/** Somebody was faster: what answers on the port is not the server that was started. */
+class PortTaken extends DescriptionError {}
+
+async function serveOnFreePort(argvOf: (port: number) => string[]): Promise<DeviceServer> {
+  for (let left = PORTS_MAX - 1;; left--) {
+    const port = freePort();
+    const server = new DeviceServer(argvOf(port), port);
+    try {
+      await server.start();
+      return server;
+    } catch (error) {
+      await server.stop();
+      if (!(error instanceof PortTaken) || left === 0) throw error;
+    }
+  }
 }
 
 /** A server that a description names, between the driver and the directory. */
 class DeviceServer {
   readonly #argv: string[];
-  readonly #port: number;
+  readonly port: number;
   #child: Deno.ChildProcess | undefined;
 
   constructor(argv: string[], port: number) {
     this.#argv = argv;
-    this.#port = port;
+    this.port = port;
   }
 
   async start(): Promise<void> {
@@ -145,13 +163,14 @@ class DeviceServer {
       .spawn();
     let code: number | undefined;
     child.status.then((status) => code = status.code);
-    for (const endMs = performance.now() + SERVE_MS; !await takesConnections(this.#port);) {
+    for (const endMs = performance.now() + SERVE_MS; !await takesConnections(this.port);) {
       if (code !== undefined) {
         throw new DescriptionError(`"serve" ended with exit code ${code}: ${this.#argv.join(" ")}`);
       }
-      if (performance.now() > endMs) throw new DescriptionError(`"serve" opens no port ${this.#port}`);
+      if (performance.now() > endMs) throw new DescriptionError(`"serve" opens no port ${this.port}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    if (!listensOn(child.pid, this.port)) throw new PortTaken(`Another server listens on port ${this.port}`);
   }
 
   async stop(): Promise<void> {
@@ -181,12 +200,6 @@ async function takesConnections(port: number): Promise<boolean> {
     if (error instanceof Deno.errors.ConnectionRefused) return false;
     throw error;
   }
-}
-
-/** A port of 127.0.0.1 on which nobody listens. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** `value` with `{name}` filled in; `"{port:number}"` becomes a number. */

@@ -3,6 +3,8 @@
  * one line lowers its own limits and becomes the plugin.
  */
 
+import { withDescendants } from "./descendants.ts";
+
 /** Limits of one plugin's processes. */
 export interface PluginLimits {
   /** Memory of the plugin with all that it starts, bytes. */
@@ -47,40 +49,18 @@ export function limitsWrapper({ memoryBytes, openFiles, nice }: PluginLimits, is
   return ["/bin/sh", "-c", SCRIPT, "filesync-limits", String(openFiles), dataKib, String(nice)];
 }
 
-/** Most processes that are looked at: one that forks without end is stopped by what they take together. */
-const PROCESSES_MAX = 1000;
-
 /**
  * Memory that belongs to process `pid` and its descendants alone, swapped out or not, bytes; 0 where the system does
  * not tell. What it shares with others (its program's file) is not counted.
  */
 export function memoryBytesOf(pid: number): number {
-  let bytes = 0;
-  const pids = [pid];
-  for (let at = 0; at < pids.length && at < PROCESSES_MAX; at++) {
-    bytes += ownBytes(pids[at]!);
-    pids.push(...childrenOf(pids[at]!));
-  }
-  return bytes;
+  return withDescendants(pid).reduce((sum, one) => sum + ownBytes(one), 0);
 }
 
 function ownBytes(pid: number): number {
   const status = read(`/proc/${pid}/status`);
   return [...status.matchAll(/^(?:RssAnon|RssShmem|VmSwap):\s*(\d+) kB$/gm)]
     .reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0);
-}
-
-function childrenOf(pid: number): number[] {
-  let threads: string[];
-  try {
-    threads = [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => name);
-  } catch {
-    // It has ended meanwhile.
-    return [];
-  }
-  return threads.flatMap((thread) =>
-    read(`/proc/${pid}/task/${thread}/children`).split(" ").filter((text) => text !== "").map(Number)
-  );
 }
 
 function read(path: string): string {

@@ -1,5 +1,7 @@
 /** Real servers as processes on free ports of loopback, stopped by their process group. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { freePort, listensOn } from "../../lib/conformance/port.ts";
+
+export { freePort } from "../../lib/conformance/port.ts";
 
 /** What to spawn. */
 export interface ServerCommand {
@@ -57,22 +59,6 @@ export async function startServer(
   return { pid: child.pid, stop };
 }
 
-/**
- * A port below those that the kernel gives out by itself (32768 and up): one of those could be taken by a client, or be
- * given to a test in another worker, before the server listens on it.
- */
-export function freePort(): number {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-}
-
 /** Another server was faster: what answers on the port is not the one that was started. */
 class PortTaken extends Error {}
 
@@ -103,22 +89,4 @@ async function untilItAnswers(hostname: string, port: number, child: Deno.ChildP
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-/** Whether the socket that listens on `port` is one of the process's: proc(5), `/proc/net/tcp`. */
-function listensOn(pid: number, port: number): boolean {
-  const hex = port.toString(16).toUpperCase().padStart(4, "0");
-  const inodes = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((table) =>
-    readFileSync(table, "utf8").split("\n").map((line) => line.trim().split(/\s+/))
-      .filter((columns) => columns[1]?.endsWith(`:${hex}`) && columns[3] === "0A")
-      .map((columns) => `socket:[${columns[9]}]`)
-  );
-  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
-    try {
-      return inodes.includes(readlinkSync(`/proc/${pid}/fd/${fd}`));
-    } catch {
-      // It was closed meanwhile.
-      return false;
-    }
-  });
 }
