@@ -9,6 +9,7 @@ const LINES_MAX = 500;
 const LONG_FILES: Record<string, string> = {
   "deno.lock": "made by a machine",
   "plugins/protocol.schema.json": "made by cli/build/protocol_schema.ts",
+  "plugins/examples/http-index/http_index.py": "an example is one file, to be copied",
   "plugins/README.md": "the protocol's normative text is one document",
 };
 

@@ -128,6 +128,18 @@ test("unpacks without HOME and cache variables into a folder of its user alone",
   await Deno.remove(place, { recursive: true });
 });
 
+test("begins a driver in each language, and tests it with nothing but what it holds itself", async ({ dir, run }) => {
+  const env = { FILESYNC_CACHE_DIR: join(dir, "cache"), HOME: dir };
+  for (const language of ["python", "ts", "sh"]) {
+    const made = await run(["plugins", "new", `my-${language}`, "--lang", language], env);
+    assert.equal(made.code, 0, made.stderr);
+    const some = "^initialize|^list.* sends each|^download.* resumes|stdin ends";
+    const tested = await run(["plugins", "test", `./my-${language}`, "--only", some], env);
+    assert.equal(tested.code, 0, `${language}: ${tested.stdout}${tested.stderr}`);
+    assert.match(tested.stdout, /^Passed: [4-9]|^Passed: 1\d/m);
+  }
+}, "jq");
+
 test("six first starts at once leave one program and nothing else", async ({ dir, run }) => {
   const env = { FILESYNC_CACHE_DIR: join(dir, "cache") };
   const ended = await Promise.all(Array.from({ length: 6 }, () => run(["version"], env)));

@@ -124,7 +124,7 @@ def stat(call):
         sys.stderr.buffer.flush()
     if fault == "giant-line":
         for _ in range(1024):
-            write("z" * 65536)
+            write("z" * (1 << 20))
         write("\n")
     if fault == "asks":
         send({"id": "mine", "method": "host/secrets", "params": {}})
