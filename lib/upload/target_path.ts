@@ -21,7 +21,8 @@ export function targetPath(template: string, facts: PathFacts): string {
     job: oneName(facts.job),
     device: oneName(facts.device),
     host: oneName(facts.host),
-    date: new Date(facts.timeMs).toISOString().slice(0, 10),
+    // Not the first ten characters: a card may say that it is the year 12345.
+    date: new Date(facts.timeMs).toISOString().split("T")[0]!,
   };
   const path = template.replace(/\{(path|job|device|host|date)\}/g, (_, name: string) => values[name] ?? "");
   const problem = path === "" ? "name is empty" : pathProblem(path);

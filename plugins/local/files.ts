@@ -26,7 +26,7 @@ import { DirectorySync, makeParents } from "./directories.ts";
 import { gather } from "./gather.ts";
 import { isAbsent } from "./os_errors.ts";
 import { Queues } from "./queues.ts";
-import { chooseName, claim, occupantOf, type Publication, removeLeftover, replace } from "./publish.ts";
+import { chooseName, claim, isRefusedName, occupantOf, type Publication, removeLeftover, replace } from "./publish.ts";
 import type { Root } from "./root.ts";
 import { entryFrom, walk } from "./walk.ts";
 
@@ -188,8 +188,23 @@ export class Files {
   }
 
   /** Publishes a copy of the spool file; returns its name. */
-  async #gathered({ root, spool, temporary, name, params, looking }: Publication): Promise<string> {
+  async #gathered(publication: Publication): Promise<string> {
+    const { root, spool, temporary, name, params, looking } = publication;
     if (name.occupant !== "same") await gather(spool, temporary, params, { root, call: looking.call });
+    try {
+      return await this.#named(publication);
+    } catch (error) {
+      if (!isRefusedName(error, temporary)) throw error;
+      removeLeftover(temporary);
+      throw new DriverError("rejected", `Cannot upload "${params.path}": the filesystem refuses the name`, {
+        hint: 'FAT and exFAT take no name with " * : < > ? \\ |. Rename the file, or choose another target',
+        cause: error,
+      });
+    }
+  }
+
+  /** Gives what was gathered its name; returns that. */
+  async #named({ root, temporary, name, params, looking }: Publication): Promise<string> {
     for (let { path, occupant } = name;;) {
       if (occupant === "same") {
         removeLeftover(temporary);

@@ -4,7 +4,7 @@
  */
 import { type Call, conflictPath, DriverError, type UploadParams } from "../../lib/driver/mod.ts";
 import { hashFile } from "./copy.ts";
-import { isAbsent, isPresent, isWithoutLinks } from "./os_errors.ts";
+import { isAbsent, isPresent, isWithoutLinks, osCode } from "./os_errors.ts";
 import type { Root } from "./root.ts";
 
 /** More names than this beside one another mean that something is wrong, not that there is one more. */
@@ -103,6 +103,16 @@ export function claim(root: Root, temporary: string, path: string, link = Deno.l
   }
   Deno.removeSync(temporary);
   return true;
+}
+
+/**
+ * Whether `error`, of giving `temporary` its final name, means that the filesystem can have no such name. exFAT through
+ * FUSE says ENOENT then (exfat-fuse 1.3), though the file and its directory are there.
+ */
+export function isRefusedName(error: unknown, temporary: string): boolean {
+  const code = osCode(error);
+  if (code === "ENOENT") return look(temporary) !== undefined;
+  return code === "EINVAL" || code === "EILSEQ" || code === "ENAMETOOLONG";
 }
 
 /** Removes what an interrupted upload has left. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { temporaryPath, type UploadParams } from "../../lib/driver/mod.ts";
-import { claim } from "./publish.ts";
+import { claim, isRefusedName } from "./publish.ts";
 import { LocalRoot } from "./local_root.ts";
 import { newDriver, testCall, withDriver } from "./test_call.ts";
 
@@ -23,6 +23,26 @@ Deno.test("upload() rewrites what a loss of power left as zeros in its temporary
     assert.equal((await driver.upload(params, testCall())).verified, "checksum");
     assert.deepEqual(await Deno.readFile(`${base}/root/log.ulg`), bytes);
   }));
+
+Deno.test("isRefusedName() tells a name that cannot be from a file that is gone", async () => {
+  const base = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${base}/temporary`, "x");
+    let absent: unknown;
+    try {
+      Deno.renameSync(`${base}/temporary`, `${base}/nowhere/name`);
+    } catch (error) {
+      absent = error;
+    }
+    assert.equal(isRefusedName(absent, `${base}/temporary`), true, "exfat-fuse says so of a name with a colon");
+    assert.equal(isRefusedName(absent, `${base}/other`), false);
+    const invalid = Object.assign(new Error("Invalid argument (os error 22)"), { code: "EINVAL" });
+    assert.equal(isRefusedName(invalid, `${base}/temporary`), true, "the kernel's vfat says so");
+    assert.equal(isRefusedName(Object.assign(new Error(), { code: "EIO" }), `${base}/temporary`), false);
+  } finally {
+    await Deno.remove(base, { recursive: true });
+  }
+});
 
 Deno.test("upload() never writes into a temporary file that was published already", () =>
   withDriver("target", async (driver, base) => {

@@ -180,6 +180,39 @@ testNeeding("python3", "with {device} in the path each card has its folder", asy
   });
 });
 
+testNeeding(
+  "python3",
+  "forty vehicles with one name for their logs do not collide with {device} in the path",
+  async () => {
+    await inTempDir(async (dir) => {
+      const env = await withCards(dir, { path: "{device}/{path}", finder: { settle: "0s", interval: "200ms" } });
+      const vehicles = Array.from({ length: 40 }, (_, n) => `vehicle-${n}`);
+      for (const vehicle of vehicles) {
+        await Deno.mkdir(`${dir}/reader/${vehicle}`);
+        await put(dir, vehicle, "log100.ulg", vehicle);
+      }
+      // One that calls itself by a way out of the target's directory.
+      const hostile = "../reader/vehicle-0";
+      await insert(dir, vehicles[0]!);
+      const running = new Running(dir, ["sync", "--json"], env);
+      try {
+        for (const vehicle of [...vehicles, hostile]) {
+          await insert(dir, vehicle);
+          const path = `${vehicle.replaceAll("/", "_")}/log100.ulg`.replaceAll(".", "\\.");
+          await running.stdoutMatches(new RegExp(`"event":"delivered".*"path":"${path}"`));
+        }
+      } finally {
+        running.child.kill("SIGTERM");
+        await running.ended();
+      }
+      const expected = Object.fromEntries(vehicles.map((vehicle) => [`${vehicle}/log100.ulg`, vehicle]));
+      assert.deepEqual(tree(`${dir}/out`), { ...expected, ".._reader_vehicle-0/log100.ulg": "vehicle-0" });
+      const manifest = (await filesync(dir, ["manifest"], env)).stdout;
+      assert.equal(manifest.trimEnd().split("\n").length, 41);
+    });
+  },
+);
+
 for (const when of ["list", "download"]) {
   testNeeding(
     "python3",
