@@ -107,6 +107,11 @@ export function writeRefusal(machine: Machine, path: string, kind: "file" | "dir
       return { why, isDenied: false, remedy: `See what is there: ls -ld ${shellWord(existing)}` };
     }
     accessSync(existing, isFile ? constants.W_OK : constants.W_OK | constants.X_OK);
+    // After an error ext4 refuses every change and says nothing of it when it is asked (Linux 6.14).
+    const mount = mountOf(parseMounts(machine.text("/proc/self/mountinfo") ?? ""), realPath(existing));
+    if (mount?.options.split(",").includes("emergency_ro") === true) {
+      return refusalFor(machine, { code: "EROFS" }, existing);
+    }
     return undefined;
   } catch (error) {
     return refusalFor(machine, error, existing, existing === path ? "" : ` in "${existing}"`);

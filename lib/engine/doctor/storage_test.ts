@@ -54,6 +54,21 @@ Deno.test("lookAtState() refuses a store on the network and on FAT, and warns of
   });
 });
 
+Deno.test("lookAtState() and spoolFindings() see a disk that is read-only since it had errors", async () => {
+  await inDir((dir, config) => {
+    makeStore(config.statePath);
+    Deno.mkdirSync(`${dir}/spool`);
+    const machine = mountedAs("ext4", ",relatime,emergency_ro");
+    const findings = [...lookAtState(machine, config).findings];
+    findings.push(...spoolFindings(machine, config, { id: "one", isReadable: true }));
+    assert.deepEqual(brief(findings), ["problem 6", "problem 6"]);
+    for (const { detail, remedy } of findings) {
+      assert.match(detail, /is mounted read-only/);
+      assert.match(remedy!, /a disk with errors is made read-only: dmesg/);
+    }
+  });
+});
+
 Deno.test("lookAtState() sees damage in the head of the file and in the middle of it", async () => {
   await inDir((_, config) => {
     makeStore(config.statePath);
