@@ -359,6 +359,37 @@ Deno.test("manifest is verified by sha256sum in the target's directory, whatever
   });
 });
 
+Deno.test("manifest fits the tree of each of several targets, also where a name was taken there", async () => {
+  await inTempDir(async (dir) => {
+    const local = (path: string) => ({ driver: "local", args: { dir: path } });
+    const targets = ["one", "two"].map((name) => ({ name, ...local(`./${name}`) }));
+    for (const name of ["in", "in2", "one", "two"]) await Deno.mkdir(`${dir}/${name}`);
+    const job = (name: string, source: string) => ({ name, source: local(source), targets, finder: { settle: "0s" } });
+    await write(
+      `${dir}/config.json`,
+      JSON.stringify({ state: "./temp/filesync.db", jobs: [job("first", "./in"), job("second", "./in2")] }),
+    );
+    await write(`${dir}/two/-log 1.ulg`, "somebody's own");
+    await write(`${dir}/in/-log 1.ulg`, "of the first job");
+    await write(`${dir}/in2/-log 1.ulg`, "of the second job");
+    await write(`${dir}/in2/sub dir/ü.ulg`, "deep");
+    assert.equal((await filesync(dir, ["sync", "--once", "-q"])).code, 0);
+    for (const target of ["one", "two"]) {
+      const { stdout } = await filesync(dir, ["manifest", "--target", target]);
+      await write(`${dir}/SHA256SUMS`, stdout);
+      const checked = await new Deno.Command("sha256sum", {
+        args: ["--check", "--strict", "../SHA256SUMS"],
+        cwd: `${dir}/${target}`,
+        stdin: "null",
+      }).output();
+      const told = new TextDecoder().decode(checked.stdout);
+      assert.equal(checked.code, 0, told + new TextDecoder().decode(checked.stderr));
+      assert.equal(told.match(/: OK$/gm)?.length, 3, told);
+      assert.equal(told.includes("~3"), target === "two", told);
+    }
+  });
+});
+
 Deno.test("retry and forget without anything named end with 2 and say what to name", async () => {
   await inTempDir(async (dir) => {
     await localJob(dir);
