@@ -9,13 +9,13 @@ import { testNeeding } from "../support/needs.ts";
 import { hasWebdavServer, startWebdavServer } from "../support/webdav_servers.ts";
 import { filesync, inTempDir, jsonLines, localJob } from "./support.ts";
 
-const FILES = 6;
+const FILES = 10;
 /** Larger than what counts as small, so that `movers` of them move at once. */
 const FILE_BYTES = 300_000;
-const LIMIT = "400KiB/s";
+const LIMIT = "300KiB/s";
 /** What the limit allows at once after a pause, and what a clock may be off, as a part of all. */
 const SLACK = 0.1;
-const SECONDS = FILES * FILE_BYTES / (400 * 1024);
+const SECONDS = FILES * FILE_BYTES / (300 * 1024);
 
 /** A device that `run` may move files to or from. */
 interface End {
