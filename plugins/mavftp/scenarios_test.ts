@@ -13,7 +13,7 @@
  * | 8 restart, file same, other or gone           | card_scenarios_test "restart"; transfer_test; tests/cli            |
  * | 9 each NAK at each step                       | here, "any refusal"                                                |
  * | 10 growing, shrinking, deleted, estimated     | here, "grows"; card_scenarios_test "while it is read"; fuzz        |
- * | 11 another station holds, steals, resets      | transfer_test "ground station"; fuzz                               |
+ * | 11 another station holds, steals, resets      | session_test; transfer_test "ground station"; fuzz                 |
  * | 12 idle close during a slow burst             | transfer_test "keeps PX4's session alive"                          |
  * | 13 sequence numbers wrap and collide          | here, "numbers wrap"                                               |
  * | 14 armed at any moment, heartbeats stop       | flight_safety_test; tests/cli/autopilot_test                       |

@@ -6,6 +6,7 @@ import { DriverError } from "../../lib/driver/mod.ts";
 import { isNak, SEQ_JUMP } from "./channel.ts";
 import { sleep } from "./clock.ts";
 import { dataU32, type FtpReply, NAK, nakCode, nakWords, OPCODE } from "./ftp_codec.ts";
+import { AUTOPILOT } from "./messages.ts";
 import type { Station } from "./station.ts";
 
 /**
@@ -15,6 +16,9 @@ import type { Station } from "./station.ts";
 const BUSY_WAITS_MS = [1000, 3000, 11_000, 32_000];
 /** ArduPilot before 4.7 refuses to open a file while its last one was used less than 3 s ago. */
 const ARDUPILOT_IDLE_MS = 3200;
+
+/** A file that no card has. */
+const NOWHERE = new TextEncoder().encode("/filesync/is/not/here");
 
 /** Where a session that is open is noted, so that the next process can end it. */
 export interface SessionJournal {
@@ -62,7 +66,9 @@ export class FtpSession {
       const reply = await channel.ask({ opcode: OPCODE.OPEN, data: path }, { keepSeq: true, signal });
       if (reply.isAck) return this.#opened(reply);
       const code = nakCode(reply);
-      if (code === NAK.NO_SESSIONS || (code === NAK.SESSION && waits < BUSY_WAITS_MS.length)) {
+      const isBusy = code === NAK.NO_SESSIONS || (code === NAK.SESSION && waits < BUSY_WAITS_MS.length) ||
+        (code === NAK.FAIL && await this.#isTaken(signal));
+      if (isBusy) {
         if (leftOver !== undefined) {
           await channel.ask({ opcode: OPCODE.TERMINATE, session: leftOver.session }, { tries: 4, signal });
           leftOver = undefined;
@@ -90,6 +96,18 @@ export class FtpSession {
       this.#journal.setSession(undefined);
       throw refusal(reply);
     }
+  }
+
+  /**
+   * Whether a failure to open is one of the session: ArduPilot before 4.7 answers so while another station's file is open
+   * under the same id, and looks at the session before it looks for the file.
+   */
+  async #isTaken(signal: AbortSignal | undefined): Promise<boolean> {
+    const { channel, vehicle } = this.#station;
+    if (vehicle?.autopilot !== AUTOPILOT.ARDUPILOT) return false;
+    const reply = await channel.ask({ opcode: OPCODE.OPEN, data: NOWHERE }, { keepSeq: true, signal });
+    if (reply.isAck) await channel.ask({ opcode: OPCODE.TERMINATE, session: reply.session }, { tries: 4, signal });
+    return isNak(reply, NAK.FAIL);
   }
 
   /** Ends the session. What cannot be said to an armed vehicle is left to the server, which ends it when it is idle. */

@@ -48,7 +48,7 @@ async function writeConfig(dir: string, url: string, job: Record<string, unknown
 const logsOf = (files: Files, root = ROOT) =>
   files.paths().filter((path) => /\.(ulg|BIN)$/.test(path)).map((path) => path.slice(root.length + 1));
 
-Deno.test("the logs of an autopilot end on Flight Review, each with its link", async () => {
+Deno.test("the logs of an autopilot end on Flight Review, each with its link, and then leave the card", async () => {
   const files = sampleCard("px4-main", { count: 3, sizeBytes: 60_000 });
   await using vehicle = await vehicleWith(files);
   const server = await FlightReview.start();
@@ -60,17 +60,22 @@ Deno.test("the logs of an autopilot end on Flight Review, each with its link", a
           args: { uploader_url: server.url, preset: "px4", values: { description: "Hexa 3", email: "" } },
         },
         rules: { include: ["*.ulg"] },
+        after: "delete",
+        grace: "0s",
+        delete_proof: "accepted",
       });
+      const paths = logsOf(files);
+      const wanted = paths.map((path) => files.bytes(`${ROOT}/${path}`));
       const { code, stdout, stderr } = await filesync(dir, ["sync", "--once", "--json"]);
       assert.equal(code, 0, stderr);
-      const wanted = logsOf(files).map((path) => files.bytes(`${ROOT}/${path}`));
       assert.deepEqual(server.logs.map(({ bytes }) => bytes.length).sort(), wanted.map(({ length }) => length).sort());
       for (const { bytes, fields, isPublic } of server.logs) {
         assert.ok(wanted.some((log) => log.length === bytes.length && log.every((byte, at) => byte === bytes[at])));
         assert.match(fields["description"] ?? "", /^Hexa 3\b/);
         assert.equal(isPublic, false);
       }
-      for (const path of logsOf(files)) {
+      assert.deepEqual(logsOf(files), paths.slice(-1), "all but the newest are deleted from the card");
+      for (const path of paths) {
         const delivered = jsonLines(stdout).find((event) => event["event"] === "delivered" && event["path"] === path);
         const url = (delivered?.["receipt"] as { url?: string }).url ?? "none";
         assert.ok(server.logs.some(({ id }) => url.endsWith(id)), url);
@@ -175,6 +180,30 @@ Deno.test('after "delete" removes nothing of an autopilot without a receipt', as
     assert.equal(vehicle.stats.count("RemoveFile"), 0);
     assert.equal(logsOf(files).length, 3);
   });
+});
+
+Deno.test("sync that is stopped in the middle of a log leaves the autopilot's only session free", async () => {
+  for (const personality of ["px4-1.11", "ardupilot-4.0"] as const) {
+    const files = sampleCard(personality, { count: 1, sizeBytes: 600_000 });
+    await using vehicle = await vehicleWith(files, { personality, link: { down: { bytesPerSecond: 100_000 } } });
+    await inTempDir(async (dir) => {
+      await Deno.mkdir(`${dir}/out`);
+      await writeConfig(dir, vehicle.url);
+      const program = new Running(dir, ["sync", "--no-progress"]);
+      await until("a part", () => vehicle.stats.dataBytes > 100_000);
+      program.child.kill("SIGTERM");
+      assert.equal((await program.ended()).code, 143);
+      await until("the end of the session", () => vehicle.stats.count("TerminateSession") > 0);
+      // ArduPilot's burst ends first.
+      await until("an opening by another station", () => {
+        const other = vehicle.station();
+        const { replies } = other;
+        if (replies.length === 0) other.request("OpenFileRO", { path: files.paths()[0]! });
+        return replies.splice(0).some(({ opcode }) => opcode === 128);
+      });
+      assert.equal(vehicle.stats.happened("idle-close"), false, "it was ended, not left to its time-out");
+    });
+  }
 });
 
 /** Lines of `doctor` that are about the autopilot. */
