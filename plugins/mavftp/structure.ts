@@ -19,8 +19,15 @@ const DATAFLASH_HEAD = [0xa3, 0x95];
 const DATAFLASH_FMT = 0x80;
 const DATAFLASH_FMT_BYTES = 89;
 
+/** What a file of this name should be; `undefined` for one that is no log by its name. */
+function formatOf(name: string): StructureFinding["format"] | undefined {
+  if (/\.ulg$/i.test(name)) return "ULog";
+  return /(^|\/)\d{8}\.bin$/i.test(name) ? "DataFlash" : undefined;
+}
+
 /** Walks a log whose bytes come in order. */
 export class StructureCheck {
+  readonly #named: StructureFinding["format"] | undefined;
   #format: StructureFinding["format"] | undefined;
   #known = false;
   #problem: string | undefined;
@@ -31,6 +38,11 @@ export class StructureCheck {
   /** Bytes of the message under way that only have to be passed. */
   #skipBytes = 0;
   readonly #lengths = new Map<number, number>([[DATAFLASH_FMT, DATAFLASH_FMT_BYTES]]);
+
+  /** @param name of the file, which tells what it should be */
+  constructor(name: string) {
+    this.#named = formatOf(name);
+  }
 
   /** Takes the next bytes. */
   push(bytes: Uint8Array): void {
@@ -81,10 +93,14 @@ export class StructureCheck {
   finish(): StructureFinding | undefined {
     const format = this.#format;
     if (format === undefined) {
-      if (this.#known || this.#rest.length === 0) return undefined;
-      // A power cut soon after the log was begun.
-      const isHead = this.#rest.every((byte, at) => at >= ULOG_MAGIC.length || byte === ULOG_MAGIC[at]);
-      return isHead ? { format: "ULog", problem: "it ends in the middle of its header" } : undefined;
+      const named = this.#named;
+      if (named === undefined) return undefined;
+      if (this.#known) return { format: named, problem: "it does not begin like one" };
+      // Power was cut soon after the log was begun.
+      return {
+        format: named,
+        problem: this.#rest.length === 0 ? "it is empty" : "it ends in the middle of its header",
+      };
     }
     if (this.#problem !== undefined) return { format, problem: this.#problem };
     if (this.#skipBytes > 0 || this.#rest.length > 0) {

@@ -3,8 +3,8 @@ import { allBytes, dataflash, ulog } from "../../tests/support/autopilot/mod.ts"
 import { StructureCheck, type StructureFinding } from "./structure.ts";
 
 /** The verdict on `bytes` that come in pieces of `step`. */
-function verdict(bytes: Uint8Array, step: number): StructureFinding | undefined {
-  const check = new StructureCheck();
+function verdict(bytes: Uint8Array, step: number, name = "a.ulg"): StructureFinding | undefined {
+  const check = new StructureCheck(name);
   for (let at = 0; at < bytes.length; at += step) check.push(bytes.subarray(at, at + step));
   return check.finish();
 }
@@ -36,10 +36,15 @@ Deno.test("StructureCheck tells every log that ends in the middle of a message, 
   }
 });
 
-Deno.test("StructureCheck tells a ULog that ends in its header", () => {
-  const problem = "it ends in the middle of its header";
-  for (const length of [1, 6, 15]) {
+Deno.test("StructureCheck tells a log that ends in its header, and what is none although its name says so", () => {
+  for (const [length, problem] of [[0, "it is empty"], [6, "it ends in the middle of its header"]] as const) {
     assert.deepEqual(verdict(LOGS[0][1].subarray(0, length), 2), { format: "ULog", problem });
+  }
+  const other = new Uint8Array(5000).fill(7);
+  const problem = "it does not begin like one";
+  for (const step of STEPS) {
+    assert.deepEqual(verdict(other, step, "log/2026-11-21/09_14_07.ulg"), { format: "ULog", problem });
+    assert.deepEqual(verdict(other, step, "/APM/LOGS/00000012.BIN"), { format: "DataFlash", problem });
   }
 });
 
@@ -57,6 +62,8 @@ Deno.test("StructureCheck tells where a log is damaged, once, and passes by what
 
 Deno.test("StructureCheck says nothing of a file that is no log, however short or long", () => {
   for (const length of [0, 1, 15, 16, 100, 5000]) {
-    for (const step of STEPS) assert.equal(verdict(new Uint8Array(length).fill(7), step), undefined);
+    for (const name of ["a.txt", "crash_dump.bin", "ulg"]) {
+      for (const step of STEPS) assert.equal(verdict(new Uint8Array(length).fill(7), step, name), undefined);
+    }
   }
 });

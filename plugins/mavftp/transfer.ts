@@ -353,7 +353,7 @@ class Transfer {
   /** One look at all that landed: its checksum, and whether it is a whole log. */
   async #look(sizeBytes: number): Promise<{ structure: StructureFinding | undefined; crc: number }> {
     const { landing, progress, signal } = this.#options;
-    const check = new StructureCheck();
+    const check = new StructureCheck(new TextDecoder().decode(this.#options.path));
     let crc = 0;
     await landing.readAll((bytes) => {
       signal.throwIfAborted();
