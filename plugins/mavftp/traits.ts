@@ -36,7 +36,7 @@ const PX4: ServerTraits = {
   isBounded: true,
   isStealable: true,
   needsKeepAlive: true,
-  windowMax: 12,
+  windowMax: 16,
   burstBytesMin: 35_000,
   burstBytes: 48_000,
   silenceMinMs: 25,
