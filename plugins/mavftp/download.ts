@@ -9,8 +9,7 @@ import {
   sameFingerprint,
 } from "../../lib/driver/mod.ts";
 import type { Connection, ConnectionContext } from "./connection.ts";
-import { PRECISION_MS } from "./driver.ts";
-import { findEntry, newest } from "./entries.ts";
+import { findEntry, newest, PRECISION_MS } from "./entries.ts";
 import { SpoolQueue } from "./spool_queue.ts";
 import { Stash } from "./stash.ts";
 import { OVERLAP_BYTES, transfer } from "./transfer.ts";

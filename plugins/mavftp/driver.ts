@@ -25,14 +25,11 @@ import { SYSTEM_CLOCK } from "./clock.ts";
 import { parseConfig } from "./config.ts";
 import { Connection, type ConnectionContext } from "./connection.ts";
 import { download } from "./download.ts";
-import { findEntry, listEntries, newest } from "./entries.ts";
+import { findEntry, listEntries, newest, PRECISION_MS } from "./entries.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
 import { NAK, OPCODE } from "./ftp_codec.ts";
 import { Journal } from "./journal.ts";
 import { refusal } from "./session.ts";
-
-/** Times in listings are whole seconds. */
-export const PRECISION_MS = 1000;
 
 /** How soon a link that was lost is opened again, so that the host hears of the vehicle at once, milliseconds. */
 const REOPEN_MS = { first: 1000, max: 5000 };

@@ -6,6 +6,8 @@ import { DATA_BYTES_MAX, OPCODE } from "./ftp_codec.ts";
 import { isLogName, newestDirectories, newestLogs, parseLastLog } from "./log_names.ts";
 import type { ListedName } from "./parse_listing.ts";
 
+/** Times in listings are whole seconds. */
+export const PRECISION_MS = 1000;
 const encoder = new TextEncoder();
 /** ArduPilot's note of its newest log. */
 const LAST_LOG = "LASTLOG.TXT";

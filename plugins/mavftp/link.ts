@@ -1,6 +1,5 @@
-/** A way to the vehicle, opened from its URL. */
+/** What every way to the vehicle has, and how its errors are told. */
 import { DriverError } from "../../lib/driver/mod.ts";
-import type { LinkUrl } from "./config.ts";
 import type { Port } from "./station.ts";
 
 /** An open way. */
@@ -16,20 +15,6 @@ export interface LinkEvents {
   onBytes: (bytes: Uint8Array) => void;
   /** The link is gone and will not come back by itself. */
   onClosed: (error: DriverError) => void;
-}
-
-/** Opens the link that `url` names. @throws {DriverError} `unavailable`, `denied` */
-export async function openLink(url: LinkUrl, events: LinkEvents): Promise<Link> {
-  // What is not used is not loaded: a driver has to be small.
-  switch (url.kind) {
-    case "serial":
-      return await (await import("./link_serial.ts")).openSerial(url, events);
-    case "tcp":
-      return await (await import("./link_tcp.ts")).openTcp(url, events);
-    case "udp":
-    case "udpout":
-      return await (await import("./link_udp.ts")).openUdp(url, events);
-  }
 }
 
 /** Why a link cannot be opened or was lost, as the contract's error. */
