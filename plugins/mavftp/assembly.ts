@@ -8,7 +8,7 @@ import { IntervalSet, type Range } from "./interval_set.ts";
 /** Bytes beyond the first missing one that are kept at most; the host allows 1 MiB. */
 export const AHEAD_BYTES_MAX = 960 * 1024;
 /** Kept in memory only, bytes; more goes to `onAhead`, so that a killed process loses no more. */
-const MEMORY_BYTES_MAX = 36 * 1024;
+const MEMORY_BYTES_MAX = 24 * 1024;
 
 /** A piece of the file. */
 export interface Chunk {

@@ -15,7 +15,7 @@ const RELAY_PACKETS = 8;
 /** So much before its end a burst is replaced, bytes: its server must not have come to it. */
 const RELAY_MARGIN_BYTES = 4000;
 /** The next burst begins so much before the place where the last one will be: twice is cheaper than a hole. */
-const RELAY_OVERLAP_BYTES = 1000;
+const RELAY_OVERLAP_BYTES = 2000;
 
 /** A burst that is under way. */
 export interface Burst {

@@ -15,8 +15,10 @@ import { type Asked, Reads, REORDER_PACKETS } from "./reads.ts";
 
 /** Bursts wait while so much is held behind a hole, bytes. */
 const AHEAD_BYTES_HIGH = 512 * 1024;
-/** A comparison is asked for after so many bytes: what a theft may cost. */
-const ANCHOR_BYTES = 16 * 1024;
+/** A proof is asked for after so many bytes of bursts: what a theft or a kill may cost. */
+const PROOF_BYTES = 8 * 1024;
+/** And of reads, where little is under way and each request takes its share of the link. */
+const PROOF_BYTES_OF_READS = 16 * 1024;
 /** A hole of so many chunks is fetched by a burst of its own. */
 const BIG_HOLE_CHUNKS = 24;
 /** A burst that has less left of the file is not replaced, bytes. */
@@ -67,7 +69,7 @@ export class Reader {
       onAhead: options.onAhead,
       onLevel: options.onLevel,
     });
-    this.#bytesSinceAnchor = ahead.length === 0 ? 0 : ANCHOR_BYTES;
+    this.#bytesSinceAnchor = ahead.length === 0 ? 0 : Infinity;
     this.#readsOnly = options.readsOnly ?? false;
     this.#bursts = new Bursts({ channel, traits, session, chunkBytes, onEnd: (end) => this.#onBurstEnd(end) });
     this.#reads = new Reads({
@@ -334,7 +336,8 @@ export class Reader {
   #askForProof(isWhole: boolean): void {
     const { anchor, isUnproven, mark } = this.#assembly;
     if (this.#isAnchoring || !isUnproven) return;
-    if (anchor !== undefined && !isWhole && this.#bytesSinceAnchor < ANCHOR_BYTES) return;
+    const everyBytes = this.#readsOnly ? PROOF_BYTES_OF_READS : PROOF_BYTES;
+    if (anchor !== undefined && !isWhole && this.#bytesSinceAnchor < everyBytes) return;
     if (this.#bursts.current !== undefined && !this.#options.traits.isInterruptible) return;
     this.#isAnchoring = true;
     this.#bytesSinceAnchor = 0;
@@ -354,7 +357,7 @@ export class Reader {
   #onReadLost(asked: Asked): void {
     if (asked.proof !== undefined) {
       this.#isAnchoring = false;
-      this.#bytesSinceAnchor = ANCHOR_BYTES;
+      this.#bytesSinceAnchor = Infinity;
     }
     this.#uncover(asked);
   }

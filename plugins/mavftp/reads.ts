@@ -119,7 +119,7 @@ export class Reads {
       this.lose(asked);
       count++;
     }
-    this.#window = Math.max(WINDOW_MIN, this.#window - count / 4);
+    this.#window = Math.max(WINDOW_MIN, this.#window - count / 2);
     return count;
   }
 }

@@ -36,7 +36,7 @@ const PX4: ServerTraits = {
   isBounded: true,
   isStealable: true,
   needsKeepAlive: true,
-  windowMax: 16,
+  windowMax: 12,
   burstBytesMin: 35_000,
   burstBytes: 48_000,
   silenceMinMs: 25,

@@ -28,6 +28,10 @@ const LOSS_WAIT_MS = 500;
 const CRC_MS_MAX = { PX4: 2500, ArduPilot: 20_000, unknown: 20_000 } as const;
 /** How fast an autopilot is thought to compute it before it was seen, bytes a millisecond. */
 const CRC_BYTES_PER_MS = 1000;
+/** A checksum is asked for again after so long, then after twice that and so on, milliseconds. */
+const CRC_REPEAT_MS = 500;
+const CRC_REPEAT_MS_MAX = 5000;
+const CRC_TRIES_MIN = 3;
 /** Pieces that are read once more where the autopilot computes no checksum, the first and the last among them. */
 const SAMPLES = 10;
 /** Below this rate a burst of 35 kB would be too coarse, bytes a second. */
@@ -411,14 +415,15 @@ class Transfer {
     const { station, experience, path, signal, progress } = this.#options;
     const expectedMs = sizeBytes / experience.crcBytesPerMs;
     if (!experience.hasCrc || expectedMs > CRC_MS_MAX[this.#traits.name]) return undefined;
-    const waitMs = 2000 + sizeBytes / 300;
-    progress(sizeBytes, waitMs * 3 + 10_000);
+    const waitMs = 3 * (2000 + sizeBytes / 300);
+    progress(sizeBytes, waitMs + 10_000);
     const startMs = station.clock.nowMs();
     try {
+      // A repeat has the number of the first: a server that computes or has computed answers it from its memory.
       const reply = await station.channel.ask({ opcode: OPCODE.CRC, data: path }, {
         keepSeq: true,
-        tries: 3,
-        timeoutMs: waitMs,
+        tries: CRC_TRIES_MIN + Math.ceil(waitMs / CRC_REPEAT_MS_MAX),
+        timeoutMs: Math.max(CRC_REPEAT_MS, 2 * station.channel.rtt.rtoMs),
         signal,
       });
       if (!reply.isAck) {
