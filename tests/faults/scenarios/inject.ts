@@ -23,8 +23,9 @@ const FILES = { "empty.bin": 0, "a.bin": 700_000, "new/deep/b.bin": 300_000, "ne
 const WRITES = "write,writev,pwrite64,copy_file_range,ftruncate,linkat,rename,mkdir";
 /** Files that fail at once, in the campaign. */
 const BESIDE_COUNT = 3;
-/** How long a disk fails at most, milliseconds. */
+/** How long a disk fails at most once there is work, milliseconds; and how long a traced start may take. */
 const ILL_MS = 30_000;
+const START_MS = 120_000;
 /** A run in which nothing fails any more ends the row; this bounds it. */
 const N_MAX = 60;
 
@@ -89,6 +90,7 @@ async function once(protocol: string, fault: Fault, n: number, { seed, signal }:
   const log = join(pipeline.dir, "strace.log");
   const paths = await pathsOf(pipeline, fault.place);
   pipeline.start({ wrapper: injecting(log, fault, n, paths) });
+  await pipeline.until(() => pipeline.events.some(({ event }) => event === "found"), START_MS);
   // A thread that idles for 10 s is replaced, and the N-th call of the new one fails again: a disk that never gets well
   // for a file whose back-off is longer. A start without the tracer makes it well.
   if (!await pipeline.untilDelivered(ILL_MS) && !pipeline.program.hasEnded) {

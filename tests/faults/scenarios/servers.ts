@@ -93,7 +93,7 @@ const killed: One = (protocol, kind, random, options) => {
       while (count < timesMax) {
         const beforeBytes = movedBytes();
         const stepBytes = 100_000 + random() * 300_000;
-        if (!await pipeline.until(() => movedBytes() > beforeBytes + stepBytes, 30_000)) return;
+        if (!await pipeline.until(() => movedBytes() > beforeBytes + stepBytes, 120_000)) return;
         const end = ends[Math.floor(random() * ends.length)]!;
         await end.kill();
         await pipeline.until(() => false, random() * 1500);
