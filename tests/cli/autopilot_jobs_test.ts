@@ -1,6 +1,6 @@
 /**
- * What people do with an autopilot's logs, with the whole program: to Flight Review, with the original's configuration,
- * deleted after delivery; and what `doctor` says of a vehicle.
+ * What people do with an autopilot's logs, with the whole program: to Flight Review, deleted after delivery, stopped in the
+ * middle; and what `doctor` and `status` say of a vehicle.
  */
 import assert from "node:assert/strict";
 import {
@@ -11,38 +11,14 @@ import {
   startAutopilot,
 } from "../support/autopilot/mod.ts";
 import { FlightReview } from "../support/flight_review.ts";
+import { QUIET, ROOT, until, writeConfig } from "./autopilot_support.ts";
 import { filesync, inTempDir, jsonLines, Running } from "./support.ts";
-
-const QUIET = { attitude: 0, position: 0 };
-const ROOT = PERSONALITIES["px4-main"].logRoot;
-/** Nothing here takes so long, milliseconds. */
-const PATIENCE_MS = 120_000;
 
 const vehicleWith = (files: Files, options: Partial<AutopilotOptions> = {}) =>
   startAutopilot({ transport: { kind: "udp-listen", port: 0 }, traffic: QUIET, files, ...options });
 
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + PATIENCE_MS;
-  while (!isSo()) {
-    assert.ok(performance.now() < endMs, `${what}: it never came to that`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-async function writeConfig(dir: string, url: string, job: Record<string, unknown> = {}): Promise<void> {
-  const config = {
-    state: "./temp/filesync.db",
-    devices: { pixracer: { driver: "mavftp", args: { url, settle_after_disarm: 0 } } },
-    jobs: [{
-      name: "logs",
-      source: "pixracer",
-      target: { driver: "local", args: { dir: "./out" } },
-      finder: { settle: "0s", interval: "1s" },
-      ...job,
-    }],
-  };
-  await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify(config));
-}
+/** Addressed so, and trusted as soon as it is heard. */
+const argsOf = (url: string) => ({ url, settle_after_disarm: 0 });
 
 /** Paths of a card's logs, as the driver names them. */
 const logsOf = (files: Files, root = ROOT) =>
@@ -54,7 +30,7 @@ Deno.test("the logs of an autopilot end on Flight Review, each with its link, an
   const server = await FlightReview.start();
   try {
     await inTempDir(async (dir) => {
-      await writeConfig(dir, vehicle.url, {
+      await writeConfig(dir, argsOf(vehicle.url), {
         target: {
           driver: "post",
           args: { uploader_url: server.url, preset: "px4", values: { description: "Hexa 3", email: "" } },
@@ -87,38 +63,6 @@ Deno.test("the logs of an autopilot end on Flight Review, each with its link, an
   }
 });
 
-Deno.test("a worker of the original with MAVFTP moves the logs of an autopilot", async () => {
-  const files = sampleCard("px4-1.11", { count: 2, sizeBytes: 60_000 });
-  await using vehicle = await vehicleWith(files, { personality: "px4-1.11" });
-  await inTempDir(async (dir) => {
-    await Deno.mkdir(`${dir}/out`);
-    await Deno.mkdir(`${dir}/temp`);
-    // Its shape; "url" stands for ROS, which knew where the autopilot is.
-    await Deno.writeTextFile(
-      `${dir}/config.json`,
-      JSON.stringify({
-        gui: false,
-        enable: true,
-        name: "px4logs",
-        mover_count: 4,
-        logger: { log_path: "./temp/px4logs.log", log_level: "INFO", console_output: true },
-        finder: { searching_times: 0, search_interval: 1, mkdir_times: 0, mkdir_interval: 1 },
-        db_backup: { db_path: "./temp/px4logs.json", autosave_interval: 5 },
-        db: { default_record: { source_path: "", local_path: "", size: -1 }, key: "source_path" },
-        rules: { include: ["*.ulg"], exclude: ["/files/*"] },
-        source: { device_class: "MAVFTP", module_path: "device_mavftp", args: { logger: null, url: vehicle.url } },
-        target: { device: "device_local", args: { mount_point: "./out" } },
-      }),
-    );
-    const { code, stderr } = await filesync(dir, ["sync", "--once"]);
-    assert.equal(code, 0, stderr);
-    for (const path of logsOf(files)) {
-      assert.deepEqual(await Deno.readFile(`${dir}/out/${path}`), files.bytes(`${ROOT}/${path}`), path);
-    }
-    assert.equal(vehicle.stats.count("RemoveFile"), 0, "what the original removed stays, as the notice says");
-  });
-});
-
 for (const personality of ["px4-main", "ardupilot-2026"] as const) {
   Deno.test(`after "delete" removes each delivered log of ${personality} but the newest, and asks an armed vehicle nothing`, async () => {
     const root = PERSONALITIES[personality].logRoot;
@@ -135,8 +79,7 @@ for (const personality of ["px4-main", "ardupilot-2026"] as const) {
       act: { then: () => vehicle.core.vehicle.arm() },
     });
     await inTempDir(async (dir) => {
-      await Deno.mkdir(`${dir}/out`);
-      await writeConfig(dir, vehicle.url, {
+      await writeConfig(dir, argsOf(vehicle.url), {
         rules: { include: ["*.ulg", "*.BIN"] },
         after: "delete",
         grace: "0s",
@@ -169,7 +112,7 @@ Deno.test('after "delete" removes nothing of an autopilot without a receipt', as
   await using vehicle = await vehicleWith(files);
   await inTempDir(async (dir) => {
     // Its directory cannot be made: the parent is not there.
-    await writeConfig(dir, vehicle.url, {
+    await writeConfig(dir, argsOf(vehicle.url), {
       target: { driver: "local", args: { dir: "./away/out" } },
       after: "delete",
       grace: "0s",
@@ -187,8 +130,7 @@ Deno.test("sync that is stopped in the middle of a log leaves the autopilot's on
     const files = sampleCard(personality, { count: 1, sizeBytes: 600_000 });
     await using vehicle = await vehicleWith(files, { personality, link: { down: { bytesPerSecond: 100_000 } } });
     await inTempDir(async (dir) => {
-      await Deno.mkdir(`${dir}/out`);
-      await writeConfig(dir, vehicle.url);
+      await writeConfig(dir, argsOf(vehicle.url));
       const program = new Running(dir, ["sync", "--no-progress"]);
       await until("a part", () => vehicle.stats.dataBytes > 100_000);
       program.child.kill("SIGTERM");
@@ -228,7 +170,7 @@ Deno.test("doctor tells what a vehicle is, and what is in the way", async () => 
   for (const [what, options, code, said] of cases) {
     await using vehicle = await vehicleWith(files(), options);
     await inTempDir(async (dir) => {
-      await writeConfig(dir, vehicle.url);
+      await writeConfig(dir, argsOf(vehicle.url));
       const found = await doctor(dir);
       assert.equal(found.code, code, `${what}: ${found.lines.join("\n")}`);
       for (const words of said) {
@@ -244,8 +186,7 @@ for (const ftp of ["disabled", "off"] as const) {
     const files = sampleCard("ardupilot-4.5", { count: 2, sizeBytes: 10_000 });
     await using vehicle = await vehicleWith(files, { personality: "ardupilot-4.5", ftp });
     await inTempDir(async (dir) => {
-      await Deno.mkdir(`${dir}/out`);
-      await writeConfig(dir, vehicle.url);
+      await writeConfig(dir, argsOf(vehicle.url));
       const program = new Running(dir, ["sync", "--no-progress"]);
       try {
         await program.stderrMatches(/FTP is switched off or not built in.*BRD_OPTIONS/);

@@ -17,38 +17,10 @@ import {
   ulog,
 } from "../support/autopilot/mod.ts";
 import { testNeeding } from "../support/needs.ts";
+import { QUIET, ROOT, until, writeConfig } from "./autopilot_support.ts";
 import { filesync, inTempDir, Running } from "./support.ts";
 
-const QUIET = { attitude: 0, position: 0 };
-const ROOT = PERSONALITIES["px4-main"].logRoot;
-/** Nothing here takes so long, milliseconds. */
-const PATIENCE_MS = 120_000;
 const KEY = "5e".repeat(32);
-
-async function writeConfig(dir: string, args: Record<string, unknown>, job: Record<string, unknown> = {}) {
-  await Deno.mkdir(`${dir}/out`, { recursive: true });
-  const config = {
-    state: "./temp/filesync.db",
-    devices: { pixracer: { driver: "mavftp", args } },
-    jobs: [{
-      name: "logs",
-      source: "pixracer",
-      target: { driver: "local", args: { dir: "./out" } },
-      finder: { settle: "0s", interval: "1s" },
-      ...job,
-    }],
-  };
-  await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify(config));
-}
-
-/** Looks until it is so; fails with `what` otherwise. */
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + PATIENCE_MS;
-  while (!isSo()) {
-    assert.ok(performance.now() < endMs, `${what}: it never came to that`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** The logs of a card and whether they are in `out`. */
 function isDelivered(dir: string, files: Files, root = ROOT): boolean {

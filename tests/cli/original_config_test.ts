@@ -3,10 +3,12 @@
 // rules is another.
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { sampleCard, startAutopilot } from "../support/autopilot/mod.ts";
 import { FlightReview } from "../support/flight_review.ts";
 import { testNeeding } from "../support/needs.ts";
 import { startWebdavServer } from "../support/webdav_servers.ts";
-import { filesync } from "./support.ts";
+import { QUIET, ROOT } from "./autopilot_support.ts";
+import { filesync, inTempDir } from "./support.ts";
 
 const ULOG = new Uint8Array([
   0x55,
@@ -108,4 +110,28 @@ Deno.test("the original's configuration with a device_post target works as it is
   } finally {
     await server.stop();
   }
+});
+
+Deno.test("the original's MAVFTP device moves the logs of an autopilot", async () => {
+  const files = sampleCard("px4-1.11", { count: 2, sizeBytes: 60_000 });
+  await using vehicle = await startAutopilot({
+    transport: { kind: "udp-listen", port: 0 },
+    personality: "px4-1.11",
+    traffic: QUIET,
+    files,
+  });
+  await inTempDir(async (dir) => {
+    mkdirSync(`${dir}/temp/target`, { recursive: true });
+    // ROS knew where the autopilot is: without "url" it is looked for at /dev/ttyACM0.
+    const source = { device_class: "MAVFTP", module_path: "device_mavftp", args: { logger: null, url: vehicle.url } };
+    const target = { device: "device_local", args: { mount_point: "./temp/target" } };
+    writeFileSync(`${dir}/config.json`, JSON.stringify({ ...worker(target) as object, source }));
+    const { code, stderr } = await filesync(dir, ["sync", "--once"]);
+    assert.equal(code, 0, stderr);
+    for (const path of files.paths()) {
+      const name = path.slice(ROOT.length + 1);
+      assert.deepEqual(new Uint8Array(readFileSync(`${dir}/temp/target/${name}`)), files.bytes(path), name);
+    }
+    assert.equal(vehicle.stats.count("RemoveFile"), 0, "what the original removed stays, as the notice says");
+  });
 });
