@@ -16,7 +16,7 @@ import { linkOf } from "./answer.ts";
 import { check } from "./check.ts";
 import { parseConfig, type PostConfig } from "./config.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
-import { checkIsLog, FLIGHT_REVIEW_BODY_BYTES, taggedValues } from "./flight_review.ts";
+import { checkIsLog, FLIGHT_REVIEW_BODY_BYTES, FLIGHT_REVIEW_MAX_BYTES, taggedValues } from "./flight_review.ts";
 import { isReachable } from "./reach.ts";
 import { findLog } from "./search.ts";
 import { sendForm } from "./send.ts";
@@ -64,6 +64,8 @@ export class PostDriver implements Driver {
       const answer = await sendForm(config, params, call, {
         values,
         ...(config.isFlightReview ? { url: (bodyBytes) => withExpectedSize(config.url, bodyBytes) } : {}),
+      }).catch(async (error) => {
+        throw await overLimit(error, params, config, call) ?? error;
       });
       const link = linkOf(answer, config);
       return receipt(params, link);
@@ -133,6 +135,27 @@ async function ofConnection(lost: ConnectionLost, config: PostConfig, call: Call
     hint: 'If large files only fail so, the server has a limit: set "max_size" to it',
     cause: lost,
   });
+}
+
+/** A server that hangs up on a file over the limit that every Flight Review has unless told otherwise, and is still there. */
+async function overLimit(
+  error: unknown,
+  { sizeBytes }: UploadParams,
+  config: PostConfig,
+  call: Call,
+): Promise<DriverError | undefined> {
+  if (!(error instanceof ConnectionLost) || error.isSent || error.sentBytes === 0) return undefined;
+  if (!config.isFlightReview || sizeBytes <= FLIGHT_REVIEW_MAX_BYTES || call.signal.aborted) return undefined;
+  try {
+    await isReachable(config, call.signal);
+  } catch {
+    return undefined;
+  }
+  return new DriverError(
+    "rejected",
+    `server hangs up on ${sizeBytes} bytes: a Flight Review takes ${FLIGHT_REVIEW_MAX_BYTES} unless it was told to take more`,
+    { hint: 'Set "max_size" to the limit of this server', cause: error },
+  );
 }
 
 /** A Flight Review raises its limit for a request that says what is coming (`UploadHandler.prepare`). */

@@ -187,7 +187,7 @@ Deno.test("post holds the target of a server that wants a key, and never shows t
     assert.equal(field.server.uploads, 1);
   }, { server: { authorization: "Bearer right-key" }, args: { headers: { Authorization: "Bearer wrong-key" } } }));
 
-Deno.test("post parks a log over the limit without sending it, and one that the server hangs up on with a hint", () =>
+Deno.test("post parks a log over the limit without sending it", () =>
   inField(async (field) => {
     put(field, "large.ulg", log(3_000_000));
     put(field, "small.ulg", log(1000));
@@ -196,6 +196,26 @@ Deno.test("post parks a log over the limit without sending it, and one that the 
     assert.equal(field.server.uploads, 1);
     assert.match(JSON.stringify(eventsOf(ended, "parked")), /at most 2000000/);
   }, { args: { max_size: "2MB" } }));
+
+Deno.test("post parks a log over a Flight Review's own limit when the server hangs up on it, and names the limit", () =>
+  inField(async (field) => {
+    const path = join(field.dir, "in", "long.ulg");
+    writeFileSync(path, log(1000));
+    // A hole: it costs no room.
+    Deno.truncateSync(path, 310 * 1024 * 1024);
+    field.server.next.push({ cutAtByte: 1_000_000, how: "reset" });
+    const ended = await field.sync();
+    assert.equal(ended.code, 4, ended.stderr);
+    assert.equal(field.server.uploads, 1);
+    const [parked] = eventsOf(ended, "parked");
+    assert.deepEqual([
+      parked!["code"],
+      /hangs up on .* a Flight Review takes 313524224/.test(String(parked!["reason"])),
+    ], [
+      "rejected",
+      true,
+    ], JSON.stringify(parked));
+  }, { args: { max_size: "400MiB" } }));
 
 Deno.test("doctor says of a Flight Review what can be said without sending a log", () =>
   inField(async (field) => {
