@@ -10,6 +10,7 @@ import {
   harmlessChecksOf,
   hasDirectory,
   parseDescription,
+  readingChecksOf,
   TEST_FILE_NAME,
   type TestDescription,
 } from "../../lib/conformance/mod.ts";
@@ -49,16 +50,19 @@ export async function run(context: Context, flags: Flags, what: string): Promise
     });
   }
   const description = descriptionOf(plugin, context.option(flags.args, "args"));
+  const [guess] = isGuess(plugin, context.option(flags.args, "args")) ? Object.keys(description.args) : [];
   const fixture = describedFixture(plugin, description);
   const isWhole = hasDirectory(description);
   const only = patternOf(context.option(flags.only, "only"));
-  const checks = checksOf(fixture, isWhole).filter(({ name }) => only === undefined || only.test(name));
+  const checks = checksOf(fixture, isWhole, description.reads).filter(({ name }) =>
+    only === undefined || only.test(name)
+  );
   if (checks.length === 0) throw new CliError(EXIT.usage, "No case has a name that --only would take");
   const json = context.switch(flags.json, "json");
   if (!json) {
     const cases = count(checks.length, "case");
     context.say(`Testing driver "${plugin.name}" ${plugin.version} in "${plugin.origin}": ${cases}`);
-    if (!isWhole) context.say(NOT_WHOLE);
+    if (!isWhole) context.say(description.reads ? READS_ONLY : NOT_WHOLE);
   }
   const signals = new StopSignals(context, undefined);
   const tally: Record<Result, number> = { passed: 0, failed: 0, skipped: 0 };
@@ -80,13 +84,19 @@ export async function run(context: Context, flags: Flags, what: string): Promise
       ? `Passed: ${count(tally.passed, "case")}`
       : `Failed: ${count(tally.failed, "case")} of ${checks.length}`;
     context.print(result + skipped);
+    if (!ok && guess !== undefined) context.say(GUESSED(guess));
   }
   return ok ? EXIT.ok : EXIT.plugin;
 }
 
+const READS_ONLY = "The device is read, and nothing is changed on it";
 const NOT_WHOLE =
   `Only what needs no files is tried, and the device is not touched. For all cases write "{dir}" where an
-argument, or "serve", names the directory of the device: plugins/README.md, "Testing a driver"`;
+argument, or "serve", names the directory of the device; "reads": true lets it be read: plugins/README.md, "Testing a
+driver"`;
+const GUESSED = (name: string) =>
+  `The argument "${name}" was taken for a directory of files. If it is something else, say in ${TEST_FILE_NAME} how the
+device is found: plugins/README.md, "Testing a driver"`;
 
 function patternOf(text: string | undefined): RegExp | undefined {
   if (text === undefined) return undefined;
@@ -100,7 +110,7 @@ function patternOf(text: string | undefined): RegExp | undefined {
 function descriptionOf(plugin: Plugin, file: string | undefined): TestDescription {
   const path = file ?? `${plugin.origin}/${TEST_FILE_NAME}`;
   try {
-    if (file === undefined && !isThere(path)) return guessed(plugin, path);
+    if (isGuess(plugin, file)) return guessed(plugin, path);
     const description = parseDescription(readNamedFile(path));
     // As in a configuration: relative to the file, with the schema's defaults.
     const args = prepareArgs(description.args, plugin.args, path.replace(/[^/]*$/, "") || ".");
@@ -111,6 +121,10 @@ function descriptionOf(plugin: Plugin, file: string | undefined): TestDescriptio
       hint: 'plugins/README.md, "Testing a driver", describes this file',
     });
   }
+}
+
+function isGuess(plugin: Plugin, file: string | undefined): boolean {
+  return file === undefined && !isThere(`${plugin.origin}/${TEST_FILE_NAME}`);
 }
 
 /** What begins with a placeholder is no relative path. */
@@ -152,9 +166,11 @@ function isThere(path: string): boolean {
   }
 }
 
-function checksOf(fixture: Fixture, isWhole: boolean): Check[] {
+function checksOf(fixture: Fixture, isWhole: boolean, reads: boolean): Check[] {
   return fixture.roles.flatMap((role) =>
-    isWhole ? [...casesOf(fixture, role), ...faultChecksOf(fixture, role)] : harmlessChecksOf(fixture, role)
+    isWhole
+      ? [...casesOf(fixture, role), ...faultChecksOf(fixture, role)]
+      : [...harmlessChecksOf(fixture, role), ...(reads ? readingChecksOf(fixture, role) : [])]
   );
 }
 

@@ -27,6 +27,7 @@ const descriptionSchema = z.strictObject({
   roles: z.array(z.enum(["source", "target"])).min(1).optional(),
   keepsTime: z.boolean().default(false),
   breaks: z.boolean().default(true),
+  reads: z.boolean().default(false),
   names: z.array(z.string().min(1)).optional(),
 });
 

@@ -14,4 +14,4 @@ export {
 } from "./described.ts";
 export { directoryBackdoor } from "./directory_device.ts";
 export { type Backdoor, type Fixture, ODD_NAMES, type TestDevice } from "./fixture.ts";
-export { casesOf, type Check, type CheckGroup, faultChecksOf, harmlessChecksOf } from "./suite.ts";
+export { casesOf, type Check, type CheckGroup, faultChecksOf, harmlessChecksOf, readingChecksOf } from "./suite.ts";

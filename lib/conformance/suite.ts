@@ -10,6 +10,7 @@ import { DEVICE_CASES } from "./cases_device.ts";
 import { DOWNLOAD_CASES } from "./cases_download.ts";
 import { faultsOf } from "./cases_fault.ts";
 import { LIST_CASES } from "./cases_list.ts";
+import { READING_CASES } from "./cases_reading.ts";
 import { UPLOAD_CASES } from "./cases_upload.ts";
 import type { Fixture } from "./fixture.ts";
 import { MessageJudge } from "./message_judge.ts";
@@ -70,6 +71,16 @@ export function harmlessChecksOf(fixture: Fixture, role: Role): Check[] {
     ...(accepting === undefined ? [] : [accepting]),
     ...faultsOf(fixture, role, true).map((item) => ({ ...item, role, group: "faults" as const })),
   ];
+}
+
+/** What can be checked besides on a source in use that may be read, whatever it holds. */
+export function readingChecksOf(fixture: Fixture, role: Role): Check[] {
+  return READING_CASES.filter((item) => item.roles.includes(role)).map((item) => ({
+    role,
+    group: "contract",
+    name: item.name,
+    run: () => tryCase(item, fixture, role),
+  }));
 }
 
 function concerns(item: Case, fixture: Fixture, role: Role): boolean {

@@ -124,6 +124,41 @@ testNeeding("python3", "filesync plugins test without a directory touches no dev
   });
 });
 
+testNeeding(
+  "python3",
+  "filesync plugins test reads a device in use where it may, and finds what does not agree",
+  async () => {
+    await inTempDir(async (dir) => {
+      await Deno.mkdir(`${dir}/in-use/sub`, { recursive: true });
+      await Deno.writeFile(`${dir}/in-use/sub/a.bin`, new Uint8Array(100_000).fill(1));
+      await Deno.writeTextFile(`${dir}/args.json`, JSON.stringify({ args: { dir: `${dir}/in-use` }, reads: true }));
+      await copyOfFolder(`${dir}/good`);
+      const only = ["--args", "args.json", "--only", "says the same|twice|middle"];
+      const good = await filesync(dir, ["plugins", "test", "./good", ...only]);
+      assert.equal(good.code, 0, good.stdout + good.stderr);
+      assert.match(good.stderr, /The device is read, and nothing is changed on it/);
+      assert.match(good.stdout, /^Passed: 3 cases$/m);
+      // A download that ends before its end, and says so of the file.
+      await copyOfFolder(
+        `${dir}/bad`,
+        (source) =>
+          source.replace("        while chunk := source.read(CHUNK):", "        if chunk := source.read(1000):")
+            .replace(
+              '{"sizeBytes": found["sizeBytes"], "fingerprint": found}',
+              '{"sizeBytes": 1000, "fingerprint": found}',
+            ),
+      );
+      const bad = await filesync(dir, ["plugins", "test", "./bad", ...only]);
+      assert.equal(bad.code, 8, bad.stdout);
+      assert.match(
+        bad.stdout,
+        /^failed {3}download\(\) twice brings the same bytes, as many as were listed \[source\]$/m,
+      );
+      assert.match(bad.stdout, /^passed {3}list\(\) twice says the same/m);
+    });
+  },
+);
+
 Deno.test("filesync config check tells where a plugin's arguments do not fit its schema, and what to do", async () => {
   await inTempDir(async (dir) => {
     await copyOfFolder(`${dir}/plugins/folder`);
