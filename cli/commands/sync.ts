@@ -181,7 +181,7 @@ async function startLog(
   config: Config,
   how: { json: boolean; verbose: boolean; quiet: boolean },
 ): Promise<void> {
-  const { level, file, maxBytes, keep, console = true } = config.log;
+  const { level, file, maxBytes, keep, maxAgeMs, console = true } = config.log;
   await configureLog({
     level: how.verbose ? "debug" : level,
     // Beside events for a program only trouble is told to people.
@@ -189,6 +189,7 @@ async function startLog(
     ...(file === undefined ? {} : { file }),
     maxBytes,
     keep,
+    ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
     console,
     // The console is what Deno's exporter takes, and with "replace" it goes nowhere else.
     telemetry: context.env("OTEL_DENO") === "true" && context.env("OTEL_DENO_CONSOLE") === "replace",

@@ -72,6 +72,7 @@ export function buildConfig(value: ConfigFile, options: BuildOptions): Config {
     if (job.rules.include.length === 0) notices.push(`Job "${job.name}" takes no file: "rules.include" is empty`);
   }
   const log: LogConfig = { level: value.log.level, maxBytes: value.log.max_size, keep: value.log.keep };
+  if (value.log.max_age !== null) log.maxAgeMs = value.log.max_age;
   if (value.log.file !== null) log.file = resolve(base, value.log.file);
   if (!value.log.console) log.console = false;
   const config: Config = {

@@ -142,6 +142,9 @@ export const configSchema = z.strictObject({
     console: z.boolean().prefault(true).describe("Whether the log goes to stderr"),
     max_size: size().prefault("10MiB").describe("Size at which the log file is rotated"),
     keep: count(0, 1000).prefault(5).describe("How many rotated log files are kept"),
+    max_age: duration().nullable().prefault(null).describe(
+      "Rotated log files that were not written to for so long are removed, such as 30d; null: none for its age",
+    ),
   }).prefault({}).describe("The log"),
   plugins: z.strictObject({
     dirs: z.array(path()).prefault([]).describe("Directories that hold plugins, searched after the built-in ones"),

@@ -26,6 +26,7 @@ const TABLE: readonly (readonly [key: string, kind: Setting["kind"]])[] = [
   ["log.console", "boolean"],
   ["log.max_size", "text"],
   ["log.keep", "number"],
+  ["log.max_age", "text"],
   ["http.listen", "text"],
 ];
 

@@ -36,6 +36,7 @@ export function describeConfig(config: Config, options: DescribeOptions = {}): R
       console: config.log.console ?? true,
       max_size: formatSize(config.log.maxBytes),
       keep: config.log.keep,
+      max_age: config.log.maxAgeMs === undefined ? null : formatDuration(config.log.maxAgeMs),
     },
     plugins: { dirs: config.pluginDirs },
     http: describeHttp(config.http),

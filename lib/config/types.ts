@@ -16,6 +16,8 @@ export interface LogConfig {
   file?: string;
   maxBytes: number;
   keep: number;
+  /** Absent: rotated files go by their number alone. */
+  maxAgeMs?: number;
   /** Whether the log goes to stderr; absent: yes. */
   console?: boolean;
 }

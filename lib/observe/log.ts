@@ -5,6 +5,7 @@
 import { dirname } from "node:path";
 import type { LogRecord, Sink } from "@logtape/logtape";
 import type { LogLevel } from "../driver/mod.ts";
+import { startAging } from "./log_age.ts";
 import { visible } from "./visible.ts";
 import { stderrOutlet } from "./outlet.ts";
 
@@ -37,6 +38,8 @@ export interface LogOptions {
   maxBytes: number;
   /** How many older files are kept. */
   keep: number;
+  /** Older files that were not written to for so long are removed, ms; absent: none for its age. */
+  maxAgeMs?: number;
   /** Whether lines go to stderr. */
   console: boolean;
   /** Lines also go to the console, for a runtime that exports that. */
@@ -163,6 +166,7 @@ export async function configureLog(options: LogOptions): Promise<void> {
     leasts.push(ORDER[options.level]);
   }
   let failure: string | undefined;
+  let stopAging = () => {};
   if (options.file !== undefined) {
     try {
       const { getRotatingFileSink } = await import("@logtape/file");
@@ -183,6 +187,7 @@ export async function configureLog(options: LogOptions): Promise<void> {
         [Symbol.asyncDispose]: () => (sink as unknown as AsyncDisposable)[Symbol.asyncDispose](),
       });
       leasts.push(least);
+      stopAging = startAging(options.file, options);
     } catch (error) {
       failure = `Cannot write the log file "${options.file}": ${error instanceof Error ? error.message : error}`;
     }
@@ -203,7 +208,10 @@ export async function configureLog(options: LogOptions): Promise<void> {
         keep(level, scope, text);
         logtape.getLogger(["filesync", scope])[level]("{text}", { text });
       },
-      close: () => logtape.reset(),
+      close: () => {
+        stopAging();
+        return logtape.reset();
+      },
     };
   }
   if (failure !== undefined) logFor("log").warning(failure);
