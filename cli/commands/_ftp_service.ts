@@ -52,6 +52,7 @@ function ftpFacts(context: Context, flags: ServiceFlags, root: string): ServiceF
     ],
     serial: false,
     drives: false,
+    known: [],
   };
 }
 

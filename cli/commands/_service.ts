@@ -3,7 +3,7 @@ import { dirname, isAbsolute, resolve } from "node:path";
 import { secretsOf } from "../../lib/config/mod.ts";
 import type { Config, DeviceConfig } from "../../lib/config/types.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
-import { type ServiceFacts, STATE_DIR } from "../../lib/service/mod.ts";
+import { type KnownDevice, type ServiceFacts, STATE_DIR } from "../../lib/service/mod.ts";
 import { CliError, type Context } from "../context.ts";
 import { readConfig } from "./_config.ts";
 
@@ -47,6 +47,7 @@ export function serviceFacts(context: Context, flags: ServiceFlags): ServiceFact
     ].sort(),
     serial: texts.some((text) => /^serial:|^\/dev\/(tty|serial\/)/.test(text)),
     drives: config.devices.some(({ driver, args }) => driver === "disk" && args["mount"] !== "never"),
+    known: config.devices.flatMap(knownDevices),
   };
 }
 
@@ -96,6 +97,23 @@ function placesOf(config: Config): Pick<ServiceFacts, "stateDirectory" | "writab
     writable: others(writable),
     readable: others(readable),
   };
+}
+
+const PROPERTIES = { uuid: "ID_FS_UUID", label: "ID_FS_LABEL", partuuid: "ID_PART_ENTRY_UUID" };
+
+/** The devices below `/dev` that a configured device names. */
+function knownDevices({ driver, args }: DeviceConfig): KnownDevice[] {
+  const lines = textsOf(args).flatMap((text): KnownDevice[] => {
+    const [, name] = /^(?:serial:\/\/)?\/dev\/((?:tty|serial\/)[^?]*)/.exec(text) ?? [];
+    if (name === undefined) return [];
+    return [{ subsystem: "tty", match: name.includes("/") ? "SYMLINK" : "KERNEL", value: name }];
+  });
+  if (driver !== "disk") return lines;
+  const drives = Object.entries(PROPERTIES).flatMap(([key, property]): KnownDevice[] => {
+    const value = args[key];
+    return typeof value === "string" ? [{ subsystem: "block", match: `ENV{${property}}`, value }] : [];
+  });
+  return [...lines, ...drives];
 }
 
 function textsOf(value: unknown): string[] {

@@ -1,6 +1,7 @@
 /** Names, directories, sizes and times. */
 import type { Command } from "./command.ts";
 import { entryOf } from "./directory.ts";
+import { inDirectory, openFile } from "./held.ts";
 import { formatTime, mlsxLine, parseTime } from "./listing.ts";
 import { infoOf, splitVirtual, virtualPath } from "./paths.ts";
 import { Refusal } from "./refusal.ts";
@@ -62,7 +63,7 @@ async function cwd(session: Session, argument: string): Promise<void> {
 async function mkd(session: Session, argument: string): Promise<void> {
   const path = virtualPath(session.directory, argument);
   const real = await session.context.jail.name(path);
-  await Deno.mkdir(real);
+  await inDirectory(session.context.jail, real, (path) => Deno.mkdir(path));
   await syncDirectory(directoryOf(real));
   session.log({ event: "made", path });
   await session.reply(257, `${quoted(path)} is made`);
@@ -83,9 +84,12 @@ async function dele(session: Session, argument: string): Promise<void> {
 async function remove(session: Session, argument: string, check: (info: Deno.FileInfo) => void): Promise<void> {
   const path = virtualPath(session.directory, argument);
   const real = await session.context.jail.name(path);
-  const info = await Deno.lstat(real);
-  check(info);
-  await Deno.remove(real);
+  const info = await inDirectory(session.context.jail, real, async (path) => {
+    const info = await Deno.lstat(path);
+    check(info);
+    await Deno.remove(path);
+    return info;
+  });
   if (info.isFile) session.context.quota.free(info.size);
   session.log({ event: "removed", path });
   await session.reply(250, "Removed");
@@ -104,9 +108,13 @@ async function rnto(session: Session, argument: string): Promise<void> {
   const { jail } = session.context;
   const path = virtualPath(session.directory, argument);
   const [from, to] = [await jail.name(session.renameFrom), await jail.name(path)];
-  const replaced = await infoOf(to);
-  if (replaced?.isDirectory) throw new Refusal(553, "A directory has the new name");
-  await Deno.rename(from, to);
+  const replaced = await inDirectory(jail, from, (old) =>
+    inDirectory(jail, to, async (new_) => {
+      const replaced = await infoOf(new_);
+      if (replaced?.isDirectory) throw new Refusal(553, "A directory has the new name");
+      await Deno.rename(old, new_);
+      return replaced;
+    }));
   if (replaced?.isFile && from !== to) session.context.quota.free(replaced.size);
   await syncDirectory(directoryOf(to));
   if (directoryOf(from) !== directoryOf(to)) await syncDirectory(directoryOf(from));
@@ -137,7 +145,8 @@ async function mfmt(session: Session, argument: string): Promise<void> {
   const ms = parseTime(time);
   if (ms === undefined || rest.length === 0) throw new Refusal(501, "Send MFMT YYYYMMDDHHMMSS and a path");
   const { real } = await fileInfo(session, rest.join(" "));
-  await Deno.utime(real, new Date(ms), new Date(ms));
+  using file = await openFile(session.context.jail, real, "read");
+  await file.utime(new Date(ms), new Date(ms));
   await session.reply(213, `Modify=${formatTime(ms)}; ${rest.join(" ")}`);
 }
 

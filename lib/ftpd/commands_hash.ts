@@ -4,7 +4,8 @@ import { crc32 } from "node:zlib";
 import type { Command } from "./command.ts";
 import { BLOCK_BYTES } from "./data_channel.ts";
 import { HASHES, type HashName } from "./hashes.ts";
-import { infoOf, virtualPath } from "./paths.ts";
+import { openFile } from "./held.ts";
+import { virtualPath } from "./paths.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
 
@@ -45,8 +46,7 @@ async function rang(session: Session, argument: string): Promise<void> {
 async function hash(session: Session, argument: string): Promise<void> {
   const path = virtualPath(session.directory, argument);
   const real = await session.context.jail.existing(path);
-  if (!(await infoOf(real))?.isFile) throw new Refusal(550, "Not a regular file");
-  using file = await Deno.open(real, { read: true });
+  using file = await openFile(session.context.jail, real, "read");
   const { size } = await file.stat();
   const from = session.restartAt;
   const to = Math.min(session.endAt ?? size, size);

@@ -3,6 +3,7 @@ import type { Command } from "./command.ts";
 import { directoryOf, syncDirectory } from "./commands_files.ts";
 import { DataChannel, LineSender, receiveFile, sendFile } from "./data_channel.ts";
 import { entriesOf, entryOf } from "./directory.ts";
+import { openFile } from "./held.ts";
 import { type ListedEntry, listLine, mlsxLine } from "./listing.ts";
 import { passiveNumbers } from "./passive.ts";
 import { infoOf, splitVirtual, virtualPath } from "./paths.ts";
@@ -59,9 +60,7 @@ async function rest(session: Session, argument: string): Promise<void> {
 async function retr(session: Session, argument: string): Promise<void> {
   const path = virtualPath(session.directory, argument);
   const real = await session.context.jail.existing(path);
-  // Before it is opened: to open a named pipe would wait for its writer.
-  if (!(await Deno.stat(real)).isFile) throw new Refusal(550, "Not a regular file");
-  using file = await Deno.open(real, { read: true });
+  using file = await openFile(session.context.jail, real, "read");
   const { size } = await file.stat();
   if (session.restartAt > size) throw new Refusal(554, `File has only ${size} bytes`);
   await file.seek(session.restartAt, Deno.SeekMode.Start);
@@ -91,7 +90,7 @@ async function store(session: Session, argument: string, mode: "replace" | "appe
   await transfer(session, "Ready to receive", async (data, begin) => {
     const release = await session.context.uploads.claim(real, data);
     try {
-      using file = await Deno.open(real, { write: true, create: true });
+      using file = await openFile(session.context.jail, real, "write");
       if (mode === "append") await file.seek(0, Deno.SeekMode.End);
       else {
         quota.free(Math.max(0, (await file.stat()).size - startAt));

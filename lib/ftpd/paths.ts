@@ -1,9 +1,7 @@
 /**
  * From what a client asks for to a place on disk, never outside the served directory. The client's path is worked out
  * as text first (`..` ends at `/`), then every symbolic link on the way is followed and the outcome is checked.
- *
- * Limit: a check and the use of its outcome are two steps. FTP cannot make a symbolic link, so only somebody who may
- * already write to the served directory from outside could use the moment between them.
+ * A check and the use of its outcome are two steps: `held.ts` sees to what may happen between them.
  */
 import { pathProblem } from "../driver/mod.ts";
 import { Refusal } from "./refusal.ts";

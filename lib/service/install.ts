@@ -1,7 +1,7 @@
 /** Puts a service into a system, and takes it out again: each step only where it is needed. */
 import { lstatSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type ServiceFacts, serviceFiles, STATE_DIR } from "./unit.ts";
+import { type KnownDevice, type ServiceFacts, serviceFiles, STATE_DIR } from "./unit.ts";
 
 /** One thing that was done, or was right already. */
 export interface Step {
@@ -96,6 +96,7 @@ export function applyService(facts: ServiceFacts, system: System, check: () => v
     hasChanged ||= done;
     steps.push({ what: path, done });
   }
+  if (system.live && facts.known.length > 0 && hasChanged) applyRules(system);
   const unit = `${facts.name}.service`;
   if (!system.live) {
     system.run("systemctl", ["--root", system.root, "enable", unit]);
@@ -118,7 +119,8 @@ export function applyService(facts: ServiceFacts, system: System, check: () => v
  */
 export function removeService(facts: Pick<ServiceFacts, "name">, system: System): Step[] {
   const unit = `${facts.name}.service`;
-  const files = serviceFiles({ ...NOTHING, ...facts, drives: true }).map(({ path }) => ({
+  const anyDevice: KnownDevice = { subsystem: "tty", match: "KERNEL", value: "any" };
+  const files = serviceFiles({ ...NOTHING, ...facts, drives: true, known: [anyDevice] }).map(({ path }) => ({
     path,
     there: readText(join(system.root, path)) !== undefined,
   }));
@@ -149,7 +151,14 @@ const NOTHING: ServiceFacts = {
   kept: [],
   serial: false,
   drives: false,
+  known: [],
 };
+
+/** Where there is no udev, as in a container, nothing is lost: a device keeps the rights that it has. */
+function applyRules(system: System): void {
+  isTrue(() => system.run("udevadm", ["control", "--reload"]));
+  isTrue(() => system.run("udevadm", ["trigger", "--subsystem-match=tty", "--subsystem-match=block"]));
+}
 
 function isUser(user: string, system: System): boolean {
   const passwd = readText(join(system.root, "etc/passwd")) ?? "";

@@ -31,6 +31,15 @@ export interface ServiceFacts {
   serial: boolean;
   /** A device is a drive that the service mounts. */
   drives: boolean;
+  /** The serial lines, as they are named below `/dev`, and the drives. */
+  known: KnownDevice[];
+}
+
+/** A device by which udev knows it: `KERNEL`, `SYMLINK`, or a property such as `ENV{ID_FS_UUID}`. */
+export interface KnownDevice {
+  subsystem: "tty" | "block";
+  match: string;
+  value: string;
 }
 
 /** Where a service keeps its state and spool when its configuration is below `/etc`. */
@@ -52,7 +61,24 @@ export function serviceFiles(facts: ServiceFacts): ServiceFile[] {
   if (facts.drives) {
     files.push({ path: `/etc/polkit-1/rules.d/60-${facts.name}.rules`, text: polkitText(facts.user) });
   }
+  const rules = udevText(facts);
+  if (rules !== undefined) files.push({ path: `/etc/udev/rules.d/70-${facts.name}.rules`, text: rules });
   return files;
+}
+
+/**
+ * Lets the service's user read the drives that its configuration names, and no others, and keeps ModemManager from
+ * talking to an autopilot. In the order of udev: after 60, which finds out names, and before 77, where modems are met.
+ */
+function udevText({ known, user }: ServiceFacts): string | undefined {
+  // What a quote or a pattern could be made of is left out: such a device keeps the rights that it has.
+  const lines = known.filter(({ value }) => /^[\w./:+ -]+$/.test(value)).map(({ subsystem, match, value }) =>
+    `SUBSYSTEM=="${subsystem}", ${match}=="${value}", ` +
+    (subsystem === "tty"
+      ? 'GROUP="dialout", MODE="0660", ENV{ID_MM_DEVICE_IGNORE}="1"'
+      : `GROUP="${user}", MODE="0640"`)
+  );
+  return lines.length === 0 ? undefined : `# Devices of FileSync's configuration.\n${lines.join("\n")}\n`;
 }
 
 function unitText(facts: ServiceFacts): string {

@@ -18,6 +18,7 @@ const FACTS: ServiceFacts = {
   kept: [],
   serial: false,
   drives: false,
+  known: [],
 };
 
 function unit(facts: Partial<ServiceFacts> = {}): string {
@@ -42,6 +43,23 @@ Deno.test("serviceFiles() gives devices to those who have some", () => {
     "/etc/polkit-1/rules.d/60-filesync.rules",
   ]);
   assert.match(files[1]!.text, /subject\.user === "pi"/);
+});
+
+Deno.test("serviceFiles() gives the service's user the drives that are named, and an autopilot to no modem manager", () => {
+  const known = [
+    { subsystem: "tty", match: "SYMLINK", value: "serial/by-id/usb-3D_Robotics_PX4_FMU_v4.x_0-if00" },
+    { subsystem: "tty", match: "KERNEL", value: "ttyAMA0" },
+    { subsystem: "block", match: "ENV{ID_FS_UUID}", value: "D1C6-0146" },
+    { subsystem: "block", match: "ENV{ID_FS_LABEL}", value: 'x", RUN+="/bin/false' },
+    { subsystem: "block", match: "ENV{ID_FS_LABEL}", value: "*" },
+  ] as const;
+  const [, rules] = serviceFiles({ ...FACTS, serial: true, known: [...known] });
+  assert.equal(rules?.path, "/etc/udev/rules.d/70-filesync.rules");
+  assert.deepEqual(rules.text.split("\n").slice(1, -1), [
+    'SUBSYSTEM=="tty", SYMLINK=="serial/by-id/usb-3D_Robotics_PX4_FMU_v4.x_0-if00", GROUP="dialout", MODE="0660", ENV{ID_MM_DEVICE_IGNORE}="1"',
+    'SUBSYSTEM=="tty", KERNEL=="ttyAMA0", GROUP="dialout", MODE="0660", ENV{ID_MM_DEVICE_IGNORE}="1"',
+    'SUBSYSTEM=="block", ENV{ID_FS_UUID}=="D1C6-0146", GROUP="filesync", MODE="0640"',
+  ]);
 });
 
 Deno.test("serviceFiles() leaves nothing of a path for systemd to read", () => {

@@ -3,6 +3,12 @@ import assert from "node:assert/strict";
 
 const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
 
+/** The program from source, or another form of it that is to pass the same tests: `one_file_suite_test.ts`. */
+const OTHER = Deno.env.get("FILESYNC_TEST_PROGRAM");
+const [PROGRAM, ...BEFORE]: [string, ...string[]] = OTHER === undefined
+  ? [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN]
+  : [OTHER];
+
 export interface Ended {
   code: number;
   stdout: string;
@@ -21,8 +27,8 @@ function environment(dir: string, extra: Record<string, string> = {}): Record<st
 }
 
 function command(dir: string, args: string[], env?: Record<string, string>): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", "--quiet", MAIN, ...args],
+  return new Deno.Command(PROGRAM, {
+    args: [...BEFORE, ...args],
     cwd: dir,
     clearEnv: true,
     env: environment(dir, env),
@@ -35,7 +41,7 @@ function command(dir: string, args: string[], env?: Record<string, string>): Den
 /** `filesync args` as a shell's `script` runs it, where it is `"$@"`. */
 export function shellCommand(dir: string, script: string, args: string[]): Deno.Command {
   return new Deno.Command("sh", {
-    args: ["-c", script, "sh", Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN, ...args],
+    args: ["-c", script, "sh", PROGRAM, ...BEFORE, ...args],
     cwd: dir,
     clearEnv: true,
     env: environment(dir),

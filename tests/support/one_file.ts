@@ -3,7 +3,7 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 
 /** Nobody, who owns nothing. */
-const NOBODY = 65534;
+export const NOBODY = 65534;
 
 /** How a program ended. */
 export interface Ended {
