@@ -7,6 +7,7 @@ import {
   Bell,
   type DeviceAccess,
   DriverError,
+  isSmallFile,
   MoverPlaces,
   SharedLimit,
   type Turn,
@@ -64,6 +65,8 @@ export class Downloader {
   readonly #options: DownloaderOptions;
   readonly #bell = new Bell();
   #queue: QueuedFile[] = [];
+  /** Nothing waits but what is in {@linkcode Downloader.#queue} or under way: until something changed nobody is asked. */
+  #isDrained = false;
   readonly #underWay = new Set<Promise<void>>();
   readonly #claimed = new Set<number>();
   readonly #places: MoverPlaces;
@@ -116,6 +119,7 @@ export class Downloader {
   /** There may be work: files were found, a retry is due, the device is back. */
   wake(): void {
     this.#queue = [];
+    this.#isDrained = false;
     this.#bell.ring();
   }
 
@@ -135,13 +139,16 @@ export class Downloader {
       }
       let turn: Turn;
       try {
-        turn = await source.turn(job.name, { signal, alone: file.breaks > 0 });
+        turn = await source.turn(job.name, { signal, alone: file.breaks > 0, ahead: this.#mayWait(file) });
       } catch {
         break;
       }
       // While we waited for the turn the queue may have changed.
       const current = this.#next();
-      if (current === undefined || (current.breaks > 0) !== (file.breaks > 0) || !this.#hasPlace(current)) {
+      if (
+        current === undefined || (current.breaks > 0) !== (file.breaks > 0) || !this.#hasPlace(current) ||
+        this.#mayWait(current) !== this.#mayWait(file)
+      ) {
         turn.end();
         continue;
       }
@@ -159,6 +166,8 @@ export class Downloader {
       const moving = this.#move(current, turn, reservation, signal).finally(() => {
         this.#underWay.delete(moving);
         this.#claimed.delete(current.id);
+        // It may be in the queue again.
+        this.#isDrained = false;
         this.#bell.ring();
       });
       this.#underWay.add(moving);
@@ -170,15 +179,22 @@ export class Downloader {
     return this.#underWay.size < UNDER_WAY_MAX && this.#places.hasPlace(file.fingerprint.sizeBytes);
   }
 
+  /** Whether its call may wait in the driver: there it would keep its part of a limit from the others. */
+  #mayWait({ breaks, fingerprint }: QueuedFile): boolean {
+    return breaks === 0 && this.#options.bytesPerSecond === undefined && isSmallFile(fingerprint.sizeBytes);
+  }
+
   /** The head of the queue. Rows are read in pages; {@linkcode Downloader.wake} has them read again. */
   #next(): QueuedFile | undefined {
     // What was found on another card is not here: the next listing says what is.
     if (this.#sourceId === undefined || this.#options.source.deviceId !== this.#deviceId) return undefined;
     const isFree = (file: QueuedFile) => !this.#claimed.has(file.id);
     const head = this.#queue.find(isFree);
-    if (head !== undefined) return head;
+    if (head !== undefined || this.#isDrained) return head;
     // What is under way must not be in the page: its row is old when it ends.
-    const page = nextFiles(this.#options.store, this.#sourceId, this.#options.order, PAGE + this.#claimed.size);
+    const limit = PAGE + this.#claimed.size;
+    const page = nextFiles(this.#options.store, this.#sourceId, this.#options.order, limit);
+    this.#isDrained = page.length < limit;
     this.#queue = page.filter(isFree);
     return this.#queue[0];
   }

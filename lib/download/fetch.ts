@@ -138,9 +138,7 @@ export async function fetchToSpool(
       ...(result.note === undefined ? {} : { note: result.note }),
     };
     try {
-      store.write(() => {
-        markSpooled(store, file, facts);
-      });
+      markSpooled(store, file, facts);
       // The uploader may take it at once: what it marks shares this commit, and it sends nothing before that.
       context.onSpooled();
       await store.durable();

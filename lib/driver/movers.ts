@@ -2,6 +2,11 @@
 
 /** Up to this size a file is small, bytes: its time goes into round trips and fsyncs, and many of them can share these. */
 export const SMALL_FILE_BYTES = 256 * 1024;
+/** Whether a file, of a size that may not be known, is small. */
+export function isSmallFile(sizeBytes: number | undefined): boolean {
+  return sizeBytes !== undefined && sizeBytes <= SMALL_FILE_BYTES;
+}
+
 /** Small files that move in the place of one. */
 const SMALL_PER_MOVER = 8;
 
@@ -34,6 +39,6 @@ export class MoverPlaces {
   }
 
   #placeOf(sizeBytes: number | undefined): number {
-    return sizeBytes !== undefined && sizeBytes <= SMALL_FILE_BYTES ? this.#ofSmall : SMALL_PER_MOVER;
+    return isSmallFile(sizeBytes) ? this.#ofSmall : SMALL_PER_MOVER;
   }
 }

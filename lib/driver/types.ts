@@ -47,6 +47,8 @@ export interface Receipt {
 export interface Capabilities {
   /** Calls that may be under way at once. */
   callsMax?: number;
+  /** Calls of small files that may be given beyond `callsMax`: they wait in the driver and begin at once when one ends. */
+  callsAhead?: number;
   /** `download` accepts `offsetBytes` above zero. */
   resumeDownload?: boolean;
   /** `upload` goes on from what an interrupted one left on the target. */

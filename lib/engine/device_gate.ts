@@ -114,6 +114,11 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
     return this.#capabilities?.callsMax ?? 1;
   }
 
+  /** For `TurnPool`. */
+  get callsAhead(): number {
+    return this.#capabilities?.callsAhead ?? 0;
+  }
+
   /** How often the device came back since the start: its visits. */
   get openings(): number {
     return this.#openings;
@@ -141,9 +146,9 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
   }
 
   async turn(user: string, options: TurnOptions): Promise<Turn> {
-    const { signal, alone = false } = options;
+    const { signal, alone = false, ahead = false } = options;
     // A job's two sides of one process are two users.
-    const asked = this.#turns.ask(this, `${user}\n${this.#options.role}`, { signal, alone });
+    const asked = this.#turns.ask(this, `${user}\n${this.#options.role}`, { signal, alone, ahead });
     this.#serve();
     return await asked;
   }

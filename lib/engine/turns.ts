@@ -9,6 +9,8 @@ export interface TurnTaker<T extends PooledTurn> {
   readonly isReady: boolean;
   /** Most calls at once, as far as this role knows. */
   readonly callsMax: number;
+  /** Calls beyond it that may wait in the driver. */
+  readonly callsAhead: number;
   newTurn(alone: boolean): T;
 }
 
@@ -24,6 +26,7 @@ interface Waiter {
   taker: TurnTaker<PooledTurn>;
   user: string;
   alone: boolean;
+  ahead: boolean;
   resolve: (turn: PooledTurn) => void;
 }
 
@@ -47,9 +50,9 @@ export class TurnPool {
   ask<T extends PooledTurn>(
     taker: TurnTaker<T>,
     user: string,
-    options: { signal: AbortSignal; alone: boolean },
+    options: { signal: AbortSignal; alone: boolean; ahead?: boolean },
   ): Promise<T> {
-    const { signal, alone } = options;
+    const { signal, alone, ahead = false } = options;
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
       const onAbort = () => {
@@ -62,6 +65,7 @@ export class TurnPool {
         taker,
         user,
         alone,
+        ahead,
         resolve: (turn) => {
           signal.removeEventListener("abort", onAbort);
           resolve(turn as T);
@@ -100,16 +104,23 @@ export class TurnPool {
   #next(): Waiter | undefined {
     if (this.#waiting.length === 0) return undefined;
     const isAlone = [...this.#running].some((turn) => turn.wantsAlone);
-    if (isAlone || this.#running.size >= this.#callsMax) return undefined;
+    const { callsMax, callsAhead } = this.#limits;
+    if (isAlone || this.#running.size >= callsMax + callsAhead) return undefined;
     const ready = this.#waiting.filter(({ taker }) => taker.isReady);
     const other = ready.find(({ user }) => user > this.#lastUser) ?? ready[0];
-    if (other === undefined) return undefined;
+    if (other === undefined || (!other.ahead && this.#running.size >= callsMax)) return undefined;
     if (other.alone && this.#running.size > 0) return undefined;
     return other;
   }
 
-  /** The process's own limit: the smaller one where its roles differ. */
-  get #callsMax(): number {
-    return Math.min(...[...this.#takers].filter(({ isReady }) => isReady).map(({ callsMax }) => callsMax));
+  /** The process's own limits: the smaller ones where its roles differ. */
+  get #limits(): { callsMax: number; callsAhead: number } {
+    const limits = { callsMax: Infinity, callsAhead: Infinity };
+    for (const { isReady, callsMax, callsAhead } of this.#takers) {
+      if (!isReady) continue;
+      limits.callsMax = Math.min(limits.callsMax, callsMax);
+      limits.callsAhead = Math.min(limits.callsAhead, callsAhead);
+    }
+    return limits;
   }
 }

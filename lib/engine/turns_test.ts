@@ -4,8 +4,10 @@ import { type PooledTurn, TurnPool, type TurnTaker } from "./turns.ts";
 class Taker implements TurnTaker<PooledTurn> {
   isReady = true;
   callsMax: number;
-  constructor(callsMax: number) {
+  callsAhead: number;
+  constructor(callsMax: number, callsAhead = 0) {
     this.callsMax = callsMax;
+    this.callsAhead = callsAhead;
   }
   newTurn(alone: boolean): PooledTurn {
     return { wantsAlone: alone, shared: false };
@@ -21,8 +23,8 @@ function asker(pool: TurnPool) {
     got,
     turns,
     abort,
-    async ask(taker: Taker, user: string, name: string, alone = false): Promise<void> {
-      pool.ask(taker, user, { signal: abort.signal, alone }).then((turn) => {
+    async ask(taker: Taker, user: string, name: string, alone = false, ahead = false): Promise<void> {
+      pool.ask(taker, user, { signal: abort.signal, alone, ahead }).then((turn) => {
         got.push(name);
         turns.set(name, turn);
       }, () => got.push(`${name} gave up`));
@@ -109,4 +111,37 @@ Deno.test("TurnPool goes on when one who waited to be alone gives up", async () 
   await Promise.resolve();
   await Promise.resolve();
   assert.deepEqual([first.got, lonely.got], [["s1", "s2"], ["alone gave up"]]);
+});
+
+Deno.test("TurnPool hands out turns ahead of callsMax only for what may wait in the driver", async () => {
+  const pool = new TurnPool();
+  const taker = new Taker(1, 2);
+  pool.join(taker);
+  const { ask, got, end } = asker(pool);
+  await ask(taker, "a", "first", false, true);
+  await ask(taker, "a", "second", false, true);
+  await ask(taker, "a", "third", false, true);
+  await ask(taker, "a", "fourth", false, true);
+  assert.deepEqual(got, ["first", "second", "third"]);
+  await ask(taker, "a", "large");
+  await end("first");
+  assert.deepEqual(got, ["first", "second", "third", "fourth"]);
+  await end("second");
+  await end("third");
+  // One is under way still, and this one must not wait behind it in the driver.
+  assert.deepEqual(got, ["first", "second", "third", "fourth"]);
+  await end("fourth");
+  assert.deepEqual(got, ["first", "second", "third", "fourth", "large"]);
+});
+
+Deno.test("TurnPool gives nothing ahead while a call runs alone", async () => {
+  const pool = new TurnPool();
+  const taker = new Taker(4, 4);
+  pool.join(taker);
+  const { ask, got, end } = asker(pool);
+  await ask(taker, "a", "suspect", true);
+  await ask(taker, "a", "small", false, true);
+  assert.deepEqual(got, ["suspect"]);
+  await end("suspect");
+  assert.deepEqual(got, ["suspect", "small"]);
 });

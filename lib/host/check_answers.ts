@@ -181,8 +181,10 @@ export function checkInitializeResult(value: unknown, words: Words): InitializeR
 
 function toCapabilities(value: unknown): Capabilities {
   const given = isObject(value) ? value : {};
-  const capabilities: Capabilities = { callsMax: clampCallsMax(given["callsMax"]) ?? 1 };
+  const capabilities: Capabilities = { callsMax: clampCalls(given["callsMax"], 1) ?? 1 };
   for (const flag of FLAGS) if (given[flag] === true) capabilities[flag] = true;
+  const ahead = clampCalls(given["callsAhead"], 0);
+  if (ahead !== undefined) capabilities.callsAhead = ahead;
   const precision = given["modifiedPrecisionMs"];
   if (typeof precision === "number" && precision > 0 && precision <= TIME_MS_MAX) {
     capabilities.modifiedPrecisionMs = Math.ceil(precision);
@@ -206,10 +208,10 @@ const FLAGS = [
   "release",
 ] as const;
 
-/** How many calls at once, between 1 and 64; `undefined` when it is no number. */
-function clampCallsMax(value: unknown): number | undefined {
+/** How many calls, between `least` and 64; `undefined` when it is no number. */
+function clampCalls(value: unknown, least: number): number | undefined {
   if (typeof value !== "number" || Number.isNaN(value)) return undefined;
-  return Math.min(CALLS_MAX, Math.max(1, Math.floor(value)));
+  return Math.min(CALLS_MAX, Math.max(least, Math.floor(value)));
 }
 
 function isDeviceId(value: unknown): value is string {
@@ -225,7 +227,7 @@ export function checkState(value: Record<string, unknown>, words: Words): Device
   if (typeof held === "boolean") state.held = held;
   if (typeof reason === "string") state.reason = words(reason);
   if (isDeviceId(deviceId)) state.deviceId = deviceId;
-  const callsMax = clampCallsMax(value["callsMax"]);
+  const callsMax = clampCalls(value["callsMax"], 1);
   if (callsMax !== undefined) state.callsMax = callsMax;
   return state;
 }

@@ -163,6 +163,9 @@ Deno.test("checkInitializeResult() takes true flags, a callsMax between 1 and 64
   });
   assert.equal(of({ callsMax: -3 }).capabilities.callsMax, 1);
   assert.equal(of({ callsMax: 2.9 }).capabilities.callsMax, 2);
+  assert.equal(of({ callsAhead: 1e9 }).capabilities.callsAhead, 64);
+  assert.equal(of({ callsAhead: -1 }).capabilities.callsAhead, 0);
+  assert.equal(of({ callsAhead: "8" }).capabilities.callsAhead, undefined);
   assert.equal(of({ modifiedPrecisionMs: 0.5 }).capabilities.modifiedPrecisionMs, 1);
   assert.equal(of({}, "fs:uuid/1234").deviceId, "fs:uuid/1234");
   for (const id of ["", "a\nb", "x".repeat(257), 7]) assert.equal(of({}, id).deviceId, undefined);

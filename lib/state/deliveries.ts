@@ -103,13 +103,11 @@ export function nextDeliveries(store: Store, targetId: number, limit: number): Q
  * @returns `false` when the delivery does not wait any more
  */
 export function markUploading(store: Store, id: number, askedPath: string): boolean {
-  return store.write(() =>
-    store.run(
-      "UPDATE delivery SET state = 'uploading', started = 1, asked_path = ?, changed_ms = ? WHERE id = ? AND state = 'waiting'",
-      askedPath,
-      Date.now(),
-      id,
-    )
+  return store.writeOne(
+    "UPDATE delivery SET state = 'uploading', started = 1, asked_path = ?, changed_ms = ? WHERE id = ? AND state = 'waiting'",
+    askedPath,
+    Date.now(),
+    id,
   ) > 0;
 }
 
@@ -124,19 +122,17 @@ export function isLastDelivery(store: Store, delivery: QueuedDelivery): boolean 
 
 /** Keeps the driver's opaque resume state. */
 export function saveResume(store: Store, id: number, resume: unknown, bestBytes: number): void {
-  store.write(() =>
-    store.run(
-      "UPDATE delivery SET resume = ?, best_bytes = max(best_bytes, ?) WHERE id = ?",
-      resume === undefined ? null : JSON.stringify(resume),
-      bestBytes,
-      id,
-    )
+  store.writeOne(
+    "UPDATE delivery SET resume = ?, best_bytes = max(best_bytes, ?) WHERE id = ?",
+    resume === undefined ? null : JSON.stringify(resume),
+    bestBytes,
+    id,
   );
 }
 
 /** Records how far an upload came. Not awaited: it is for the count of what is sent again after a crash. */
 export function saveFurthest(store: Store, id: number, bytes: number): void {
-  store.write(() => store.run("UPDATE delivery SET best_bytes = max(best_bytes, ?) WHERE id = ?", bytes, id));
+  store.writeOne("UPDATE delivery SET best_bytes = max(best_bytes, ?) WHERE id = ?", bytes, id);
 }
 
 /**

@@ -99,19 +99,17 @@ export function fileById(store: Store, id: number): (QueuedFile & { state: FileS
  * @returns `false` when it is not in the queue any more
  */
 export function markDownloading(store: Store, id: number, deviceDir: number): boolean {
-  return store.write(() =>
-    store.run(
-      "UPDATE file SET state = 'downloading', device_dir = ?, changed_ms = ? WHERE id = ? AND state = 'found'",
-      deviceDir,
-      Date.now(),
-      id,
-    )
+  return store.writeOne(
+    "UPDATE file SET state = 'downloading', device_dir = ?, changed_ms = ? WHERE id = ? AND state = 'found'",
+    deviceDir,
+    Date.now(),
+    id,
   ) > 0;
 }
 
 /** Records how much of the partial survives a power cut. */
 export function markSynced(store: Store, id: number, syncedBytes: number): void {
-  store.write(() => store.run("UPDATE file SET synced_bytes = ? WHERE id = ?", syncedBytes, id));
+  store.writeOne("UPDATE file SET synced_bytes = ? WHERE id = ?", syncedBytes, id);
 }
 
 /** What is known of a file that is whole in the spool. */

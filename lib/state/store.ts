@@ -129,6 +129,19 @@ export class Store {
     }
   }
 
+  /** {@linkcode Store.write} of one statement, which is whole or not at all by itself; the number of rows it changed. */
+  writeOne(sql: string, ...values: Value[]): number {
+    this.#begin();
+    this.#changes++;
+    try {
+      return Number(this.#statement(sql).run(...values).changes);
+    } catch (error) {
+      const failure = this.#failure(error);
+      if (!this.#db.isTransaction) this.#loseTransaction(failure);
+      throw failure;
+    }
+  }
+
   /**
    * Resolves when everything written so far is on disk.
    * @throws {StateError} when the commit failed; then nothing since the last commit happened
@@ -232,14 +245,18 @@ export class Store {
     try {
       this.#db.exec("ROLLBACK TO change; RELEASE change");
     } catch (cause) {
-      // A full disk or an I/O error ended the whole transaction.
-      this.#open = false;
-      clearTimeout(this.#timer);
       const failure = this.#failure(error);
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const { reject } of waiting) reject(failure instanceof Error ? failure : cause);
+      this.#loseTransaction(failure instanceof Error ? failure : cause);
     }
+  }
+
+  /** A full disk or an I/O error ended the whole transaction: nothing of it happened. */
+  #loseTransaction(failure: unknown): void {
+    this.#open = false;
+    clearTimeout(this.#timer);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { reject } of waiting) reject(failure);
   }
 
   #statement(sql: string): StatementSync {

@@ -312,3 +312,16 @@ function fill(path: string): void {
     file.close();
   }
 }
+
+Deno.test("writeOne() is one change: kept with those of its transaction, undone alone when it fails", async () => {
+  await inDir(async (path) => {
+    using store = new Store(path);
+    const set = "INSERT INTO meta VALUES (?, ?)";
+    assert.equal(store.writeOne(set, "first", "1"), 1);
+    // The second row of the statement breaks the key: the first one goes, too.
+    assert.throws(() => store.writeOne("INSERT INTO meta VALUES ('new', '1'), ('first', '2')"));
+    assert.equal(store.writeOne(set, "second", "1"), 1);
+    await store.durable();
+    assert.deepEqual(["first", "new", "second"].map((key) => committed(path, key)), ["1", undefined, "1"]);
+  });
+});

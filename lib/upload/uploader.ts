@@ -7,6 +7,7 @@ import {
   Bell,
   type DeviceAccess,
   DriverError,
+  isSmallFile,
   MoverPlaces,
   type Receipt,
   SharedLimit,
@@ -67,6 +68,8 @@ export class Uploader {
   readonly #options: UploaderOptions;
   readonly #bell = new Bell();
   #queue: QueuedDelivery[] = [];
+  /** Nothing waits but what is in {@linkcode Uploader.#queue} or under way: until something changed nobody is asked. */
+  #isDrained = false;
   readonly #underWay = new Set<Promise<void>>();
   readonly #claimed = new Set<number>();
   readonly #places: MoverPlaces;
@@ -103,12 +106,15 @@ export class Uploader {
       }
       let turn: Turn;
       try {
-        turn = await device.turn(job.name, { signal, alone: delivery.breaks > 0 });
+        turn = await device.turn(job.name, { signal, alone: delivery.breaks > 0, ahead: this.#mayWait(delivery) });
       } catch {
         break;
       }
       const current = this.#next();
-      if (current === undefined || (current.breaks > 0) !== (delivery.breaks > 0) || !this.#hasPlace(current)) {
+      if (
+        current === undefined || (current.breaks > 0) !== (delivery.breaks > 0) || !this.#hasPlace(current) ||
+        this.#mayWait(current) !== this.#mayWait(delivery)
+      ) {
         turn.end();
         continue;
       }
@@ -117,7 +123,8 @@ export class Uploader {
       const moving = this.#move(current, turn, signal).finally(() => {
         this.#underWay.delete(moving);
         this.#claimed.delete(current.id);
-        this.#bell.ring();
+        // It may wait again, or have kept back a newer generation of its file.
+        this.wake();
       });
       this.#underWay.add(moving);
     }
@@ -128,19 +135,27 @@ export class Uploader {
     return this.#underWay.size < UNDER_WAY_MAX && this.#places.hasPlace(delivery.sizeBytes);
   }
 
+  /** Whether its call may wait in the driver: there it would keep its part of a limit from the others. */
+  #mayWait({ breaks, sizeBytes }: QueuedDelivery): boolean {
+    return breaks === 0 && this.#options.bytesPerSecond === undefined && isSmallFile(sizeBytes);
+  }
+
   /** The head of the queue. Rows are read in pages; {@linkcode Uploader.wake} has them read again. */
   #next(): QueuedDelivery | undefined {
     const isFree = (delivery: QueuedDelivery) => !this.#claimed.has(delivery.id);
     const head = this.#queue.find(isFree);
-    if (head !== undefined) return head;
+    if (head !== undefined || this.#isDrained) return head;
     // What is under way must not be in the page: its row is old when it ends.
-    const page = nextDeliveries(this.#options.store, this.#options.target.id, PAGE + this.#claimed.size);
+    const limit = PAGE + this.#claimed.size;
+    const page = nextDeliveries(this.#options.store, this.#options.target.id, limit);
+    this.#isDrained = page.length < limit;
     this.#queue = page.filter(isFree);
     return this.#queue[0];
   }
 
   /** There may be work: a file was spooled, a retry is due, the target changed. */
   wake(): void {
+    this.#isDrained = false;
     this.#bell.ring();
   }
 
@@ -156,9 +171,9 @@ export class Uploader {
       turn.end();
       leave();
       this.#bell.ring();
-      isDone = store.write(() => {
+      isDone = removeAfterMs === undefined ? markDelivered(store, delivery, receipt) : store.write(() => {
         const isLast = markDelivered(store, delivery, receipt);
-        if (isLast && removeAfterMs !== undefined) markDue(store, delivery.fileId, removeAfterMs);
+        if (isLast) markDue(store, delivery.fileId, removeAfterMs);
         return isLast;
       });
       await store.durable();

@@ -1,6 +1,6 @@
 /** The control connection: commands out, replies in. Nothing but checked single lines is ever written. */
 import { DriverError } from "../../lib/driver/mod.ts";
-import { ReplyError, TooManyConnections, verbOf } from "./errors.ts";
+import { ReplyError, ReplyTimeout, TooManyConnections, verbOf } from "./errors.ts";
 import { BadReply, type Reply, ReplyParser, replyText } from "./parse_reply.ts";
 import { type ByteStream, ConnectionLost } from "./stream.ts";
 
@@ -9,13 +9,34 @@ export const REPLY_TIMEOUT_MS = 60_000;
 
 const encoder = new TextEncoder();
 
-/** Replies come in the order of the commands; one caller at a time. */
+/** A reply that somebody waits for. */
+interface Expected {
+  /** The command that it answers, for messages. */
+  asked: string;
+  /** It answers a question of a call that has given the connection back. */
+  isLate: boolean;
+  resolve: (reply: Reply) => void;
+  reject: (error: unknown) => void;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+/** A question that goes out with the next command. */
+interface Question {
+  line: string;
+  resolve: (reply: Reply) => void;
+  reject: (error: unknown) => void;
+}
+
+/** Replies come in the order of the commands; one caller at a time, but for {@linkcode Control.ask}. */
 export class Control {
   #stream: ByteStream;
   #parser = new ReplyParser();
   #replies: Reply[] = [];
+  #expected: Expected[] = [];
+  #questions: Question[] = [];
+  #isReading = false;
   #bytes = new Uint8Array(8 * 1024);
-  /** Replies read so far: a stale connection is one that breaks before the first. */
+  /** Replies read so far, but those of questions: a stale connection is one that breaks before the first. */
   repliesCount = 0;
   #owedCount = 0;
 
@@ -57,10 +78,22 @@ export class Control {
 
   /** Sends commands together, so that they cost one round trip; none of them may depend on another's success. */
   async exchange(lines: string[]): Promise<Reply[]> {
-    await this.#write(lines);
+    await this.send(...lines);
     const replies: Reply[] = [];
     for (const line of lines) replies.push(await this.reply(REPLY_TIMEOUT_MS, verbOf(line)));
     return replies;
+  }
+
+  /**
+   * A question whose answer the caller awaits after it gave the connection back: it goes out together with the next
+   * caller's first command, or by itself where none comes at once.
+   */
+  ask(line: string): Promise<Reply> {
+    checkLines([line]);
+    return new Promise((resolve, reject) => {
+      this.#questions.push({ line, resolve, reject });
+      if (this.#questions.length === 1) setImmediate(() => this.#sendQuestions());
+    });
   }
 
   /** The greeting, which answers no command, has been read. */
@@ -68,48 +101,97 @@ export class Control {
     this.#owedCount = 0;
   }
 
-  async send(line: string): Promise<void> {
-    await this.#write([line]);
+  /** Sends commands together; each of their replies is to be read. */
+  async send(...lines: string[]): Promise<void> {
+    checkLines(lines);
+    this.#owedCount += lines.length;
+    await this.#write([...this.#takeQuestions(), ...lines]);
   }
 
   /** The next reply. `asked` is the command that it answers, for messages. */
-  async reply(timeoutMs: number = REPLY_TIMEOUT_MS, asked = "the connection"): Promise<Reply> {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      this.#stream.close();
-    }, timeoutMs);
-    try {
-      while (this.#replies.length === 0) {
-        const count = await this.#stream.read(this.#bytes);
-        if (count === null) throw new ConnectionLost(`Server closed the connection before it answered ${asked}`);
-        for (const reply of this.#parser.push(this.#bytes.subarray(0, count))) this.#replies.push(reply);
-      }
-    } catch (error) {
-      if (isLate) throw new ConnectionLost(`Server did not answer ${asked} in ${timeoutMs / 1000} s`);
-      if (error instanceof BadReply) throw new ConnectionLost(error.message, { cause: error });
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-    const reply = this.#replies.shift()!;
-    if (reply.code === 421) throw new TooManyConnections(`Server ends the connection: "${replyText(reply)}"`);
-    this.repliesCount++;
-    if (reply.code >= 200) this.#owedCount--;
-    return reply;
+  reply(timeoutMs: number = REPLY_TIMEOUT_MS, asked = "the connection"): Promise<Reply> {
+    return new Promise((resolve, reject) => this.#await({ asked, isLate: false, resolve, reject }, timeoutMs));
   }
 
   close(): void {
     this.#stream.close();
   }
 
-  async #write(lines: string[]): Promise<void> {
-    // deno-lint-ignore no-control-regex
-    if (lines.some((line) => /[\u0000-\u001f\u007f\ufffd]/.test(line) || !line.isWellFormed())) {
-      throw new DriverError("rejected", "Name holds a character that cannot be sent to an FTP server");
+  #sendQuestions(): void {
+    const lines = this.#takeQuestions();
+    if (lines.length > 0) this.#write(lines).catch(() => {}); // Whoever waits for the replies hears of it.
+  }
+
+  #takeQuestions(): string[] {
+    const questions = this.#questions;
+    this.#questions = [];
+    for (const { line, resolve, reject } of questions) {
+      this.#await({ asked: verbOf(line), isLate: true, resolve, reject }, REPLY_TIMEOUT_MS);
     }
-    this.#owedCount += lines.length;
+    return questions.map(({ line }) => line);
+  }
+
+  #await(expected: Omit<Expected, "timer">, timeoutMs: number): void {
+    const timer = setTimeout(() => {
+      const { asked } = expected;
+      expected.reject(new ReplyTimeout(`Server did not answer ${asked} in ${timeoutMs / 1000} s`));
+      this.#stream.close();
+    }, timeoutMs);
+    this.#expected.push({ ...expected, timer });
+    this.#handOut();
+    if (this.#expected.length > 0 && !this.#isReading) this.#read();
+  }
+
+  /** Reads as long as somebody waits. */
+  async #read(): Promise<void> {
+    this.#isReading = true;
+    try {
+      while (this.#expected.length > 0) {
+        const count = await this.#stream.read(this.#bytes);
+        if (count === null) {
+          const asked = this.#expected[0]?.asked;
+          throw new ConnectionLost(`Server closed the connection before it answered ${asked}`);
+        }
+        for (const reply of this.#parser.push(this.#bytes.subarray(0, count))) this.#replies.push(reply);
+        this.#handOut();
+      }
+    } catch (error) {
+      const failure = error instanceof BadReply ? new ConnectionLost(error.message, { cause: error }) : error;
+      for (const { timer, reject } of this.#expected.splice(0)) {
+        clearTimeout(timer);
+        reject(failure);
+      }
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  #handOut(): void {
+    while (this.#replies.length > 0 && this.#expected.length > 0) {
+      const reply = this.#replies.shift()!;
+      const { isLate, timer, resolve, reject } = this.#expected.shift()!;
+      clearTimeout(timer);
+      if (reply.code === 421) {
+        reject(new TooManyConnections(`Server ends the connection: "${replyText(reply)}"`));
+        continue;
+      }
+      if (!isLate) {
+        this.repliesCount++;
+        if (reply.code >= 200) this.#owedCount--;
+      }
+      resolve(reply);
+    }
+  }
+
+  async #write(lines: string[]): Promise<void> {
     await this.#stream.write(encoder.encode(lines.map((line) => `${line}\r\n`).join("")));
+  }
+}
+
+function checkLines(lines: string[]): void {
+  // deno-lint-ignore no-control-regex
+  if (lines.some((line) => /[\u0000-\u001f\u007f\ufffd]/.test(line) || !line.isWellFormed())) {
+    throw new DriverError("rejected", "Name holds a character that cannot be sent to an FTP server");
   }
 }
 

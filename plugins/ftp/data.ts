@@ -1,11 +1,11 @@
 /** Data connections: one command, one stream of bytes, one final reply. */
 import { isDone, REPLY_TIMEOUT_MS } from "./control.ts";
-import { ReplyError, verbOf } from "./errors.ts";
+import { ReplyError, ReplyTimeout, verbOf } from "./errors.ts";
 import { LineReader, type Reply, replyText } from "./parse_reply.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import type { Session } from "./session.ts";
 import { type ByteStream, closeConn, ConnectionLost, messageOf, TlsRefused } from "./stream.ts";
-import { TcpSocket } from "./tcp_socket.ts";
+import { TcpSocket, UNSENT_BYTES } from "./tcp_socket.ts";
 
 /** How long a data connection may stand still, milliseconds. */
 const IDLE_TIMEOUT_MS = 60_000;
@@ -17,6 +17,14 @@ const LINES_BYTES = 32 * 1024;
 interface Carrier {
   stream: ByteStream;
   conn: Deno.TcpConn;
+  /** Most that will be sent, where that is known. */
+  sizeBytes: number;
+}
+
+/** How to open a transfer. */
+export interface TransferOptions {
+  restBytes?: number;
+  sizeBytes?: number;
 }
 
 /** An open transfer. Call {@linkcode Transfer.finish} or {@linkcode Transfer.abandon}, and nothing on the session before. */
@@ -43,11 +51,11 @@ export class Transfer {
     if ("early" in carrier) this.#early = carrier.early;
     else {
       this.#stream = carrier.stream;
-      if (isUpload(verb)) {
+      if (isUpload(verb) && carrier.sizeBytes > UNSENT_BYTES) {
         this.#socket = TcpSocket.of(carrier.conn);
         this.#socket?.boundUnsent();
         this.#ackedBefore = this.#socket?.ackedBytes ?? 0;
-      } else this.readAhead = new ReadAhead(carrier.conn);
+      } else if (!isUpload(verb)) this.readAhead = new ReadAhead(carrier.conn);
     }
     session.closeData = () => {
       this.#noteTaken();
@@ -58,14 +66,17 @@ export class Transfer {
 
   /**
    * Sends `command` with a data connection.
+   * @param options.restBytes where the server is to begin
+   * @param options.sizeBytes how much will be sent, where that is known: too little to wait in the kernel needs no bound
    * @throws {ReplyError} the server refuses it; the session is good for more
    */
-  static async open(session: Session, command: string, restBytes = 0): Promise<Transfer> {
-    const { connecting } = await session.passive();
+  static async open(session: Session, command: string, options: TransferOptions = {}): Promise<Transfer> {
+    const { restBytes = 0, sizeBytes = Infinity } = options;
+    const { connecting, isSent } = await session.passive(restBytes > 0 ? undefined : command);
     let conn: Deno.TcpConn | undefined;
     try {
       if (restBytes > 0) await session.control.expect(`REST ${restBytes}`, 350);
-      await session.control.send(command);
+      if (!isSent) await session.control.send(command);
       conn = await connecting;
       session.closeData = () => closeConn(conn!);
       const reply = await session.control.reply(REPLY_TIMEOUT_MS, verbOf(command));
@@ -77,12 +88,13 @@ export class Transfer {
     } catch (error) {
       // A connection that is still being made must not stay behind.
       connecting.then(closeConn).catch(() => {});
+      if (isSent && error instanceof ReplyTimeout) session.context.memory.learn("noTogether");
       // The server waits for a data connection that cannot be made: the session is of no use any more.
       if (error instanceof ConnectionLost) session.close();
       throw error;
     }
     try {
-      return new Transfer(session, verbOf(command), { stream: await session.secureData(conn), conn });
+      return new Transfer(session, verbOf(command), { stream: await session.secureData(conn), conn, sizeBytes });
     } catch (error) {
       session.close();
       throw error;

@@ -32,6 +32,12 @@ import { Pool } from "./pool.ts";
 import { Session } from "./session.ts";
 import { confirm, upload } from "./upload.ts";
 
+/**
+ * Small files' calls that may wait for a connection here: the next one begins on it without a word through the host, and
+ * its first commands travel with the last ones of the file before.
+ */
+const CALLS_AHEAD = 8;
+
 /** See `plugins/README.md` for the contract. */
 export class FtpDriver implements Driver {
   #params: InitializeParams | undefined;
@@ -67,6 +73,7 @@ export class FtpDriver implements Driver {
       version: manifest.version,
       capabilities: {
         callsMax: this.#pool.limit,
+        callsAhead: CALLS_AHEAD,
         resumeDownload: true,
         resumeUpload: true,
         atomicReplace: true,

@@ -21,16 +21,45 @@ const TIMES_COUNT = 100;
  * A directory is told from nothing with certainty only when `careful`.
  */
 export async function lookUp(session: Session, path: string, careful = true): Promise<Found | undefined> {
-  const absolute = session.path(path);
-  if (session.hasMlst) {
-    const reply = await session.control.command(`MLST ${absolute}`);
-    if (isDone(reply)) {
-      const fact = reply.lines.slice(1, -1).map(parseMlsd).find((entry) => entry !== undefined);
-      if (fact?.kind === "directory") return { kind: "directory" };
-      if (fact?.kind === "file" && fact.sizeBytes !== undefined) return fileOf(fact);
-    } else if (reply.code === 550) return undefined;
-    // Refused though FEAT names it, or a symlink: the older commands tell.
+  return (await lookUpTogether(session, [path], { careful }))[0];
+}
+
+/**
+ * {@linkcode lookUp} of several names at the cost of one.
+ * @param options.also commands that are sent along; what becomes of them is nobody's business
+ */
+export async function lookUpTogether(
+  session: Session,
+  paths: string[],
+  options: { careful?: boolean; also?: string[] } = {},
+): Promise<(Found | undefined)[]> {
+  const { careful = true, also = [] } = options;
+  const asked = session.hasMlst ? paths.map((path) => mlstOf(session, path)) : [];
+  const replies = asked.length + also.length > 0 ? await session.control.exchange([...asked, ...also]) : [];
+  const all: (Found | undefined)[] = [];
+  for (const [index, path] of paths.entries()) {
+    const found = session.hasMlst ? foundBy(replies[index]!) : null;
+    all.push(found === null ? await lookUpWithoutMlst(session, path, careful) : found);
   }
+  return all;
+}
+
+/** The question of {@linkcode lookUp}, where the server has MLST. */
+export function mlstOf(session: Session, path: string): string {
+  return `MLST ${session.path(path)}`;
+}
+
+/** What the answer to {@linkcode mlstOf} tells; `null` when it leaves it open: then the older commands are asked. */
+export function foundBy(reply: Reply): Found | undefined | null {
+  if (reply.code === 550) return undefined;
+  if (!isDone(reply)) return null;
+  const fact = reply.lines.slice(1, -1).map(parseMlsd).find((entry) => entry !== undefined);
+  if (fact?.kind === "directory") return { kind: "directory" };
+  return fact?.kind === "file" && fact.sizeBytes !== undefined ? fileOf(fact) : null;
+}
+
+async function lookUpWithoutMlst(session: Session, path: string, careful: boolean): Promise<Found | undefined> {
+  const absolute = session.path(path);
   const [size, time] = await session.control.exchange([`SIZE ${absolute}`, `MDTM ${absolute}`]) as [Reply, Reply];
   if (size.code === 213) {
     const found: Found = { kind: "file", sizeBytes: Number(replyText(size).slice(4)) };

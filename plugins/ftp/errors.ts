@@ -45,6 +45,9 @@ export class ReplyError extends Error {
   }
 }
 
+/** The server did not answer in time. */
+export class ReplyTimeout extends ConnectionLost {}
+
 /** The server takes no more connections of ours now. */
 export class TooManyConnections extends ConnectionLost {}
 

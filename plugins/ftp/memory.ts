@@ -18,6 +18,8 @@ interface Remembered {
   noStoreRestartMs?: number;
   noAppendMs?: number;
   noSetTimeMs?: number;
+  /** A command that is sent together with EPSV is never answered. */
+  noTogetherMs?: number;
   /** The `dir` that was there once. */
   root?: string;
   connectionsMax?: number;
@@ -26,7 +28,7 @@ interface Remembered {
 }
 
 /** Habits that can be learned. */
-export type Quirk = "noEpsv" | "noMlsd" | "noListAll" | "noStoreRestart" | "noAppend" | "noSetTime";
+export type Quirk = "noEpsv" | "noMlsd" | "noListAll" | "noStoreRestart" | "noAppend" | "noSetTime" | "noTogether";
 
 /** Reads once, writes at each new thing learned. */
 export class Memory {

@@ -73,7 +73,7 @@ export async function isSameRange(
   if (length === 0) return true;
   let transfer: Transfer;
   try {
-    transfer = await Transfer.open(session, `RETR ${session.path(path)}`, at);
+    transfer = await Transfer.open(session, `RETR ${session.path(path)}`, { restBytes: at });
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error;
     throw new DriverError("uncertain", `Cannot compare "${path}" with what was sent: ${error.message}`);

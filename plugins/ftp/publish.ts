@@ -3,6 +3,7 @@ import { DriverError } from "../../lib/driver/mod.ts";
 import { isDone } from "./control.ts";
 import { lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
+import type { Reply } from "./parse_reply.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -39,10 +40,10 @@ export async function publish(
 
 async function rename(session: Session, from: string, to: string): Promise<ReplyError | undefined> {
   const start = `RNFR ${session.path(from)}`;
-  const started = await session.control.command(start);
-  if (started.code !== 350 && !isDone(started)) return new ReplyError(start, started);
   const finish = `RNTO ${session.path(to)}`;
-  const finished = await session.control.command(finish);
+  // Together: after a refused RNFR the other one is out of sequence and does nothing.
+  const [started, finished] = await session.control.exchange([start, finish]) as [Reply, Reply];
+  if (started.code !== 350 && !isDone(started)) return new ReplyError(start, started);
   return isDone(finished) ? undefined : new ReplyError(finish, finished);
 }
 

@@ -2,7 +2,7 @@
 import { type Call, DriverError, READ_BACK_BYTES } from "../../lib/driver/mod.ts";
 import { REPLY_TIMEOUT_MS } from "./control.ts";
 import { Transfer } from "./data.ts";
-import { lookUp } from "./entries.ts";
+import { type Found, lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
 import { type Content, isSameRange } from "./proof.ts";
 import type { Session } from "./session.ts";
@@ -20,7 +20,8 @@ const REASON_TIMEOUT_MS = 5_000;
 
 /**
  * Brings `path` on the server to the whole of `content`. Returns how many bytes of it were there before.
- * @param onSent called when all bytes were written, before the server said so
+ * @param options.onSent called when all bytes were written, before the server said so
+ * @param options.found what is under `path`, where that was just asked
  * @throws {ReplyError} the server refuses the name
  */
 export async function sendFile(
@@ -28,21 +29,30 @@ export async function sendFile(
   path: string,
   content: Content,
   call: Call,
-  onSent: () => void,
+  options: { onSent: () => void; found?: { there: Found | undefined } | undefined },
 ): Promise<number> {
-  const heldBytes = await resumeAt(session, path, content, call);
+  const { onSent, found } = options;
+  const heldBytes = await resumeAt(session, path, content, { call, found });
   if (heldBytes === content.sizeBytes && heldBytes > 0) {
     onSent();
     return heldBytes;
   }
-  const { transfer, startBytes } = await openStore(session, path, heldBytes);
+  const { transfer, startBytes } = await openStore(session, path, heldBytes, content.sizeBytes);
   await pump(session, transfer, content, startBytes, call, onSent);
   return startBytes;
 }
 
-/** The size of `path` once the server has stopped writing to it; 0 when it is not there. */
-export async function settledSize(session: Session, path: string, call: Call): Promise<number> {
-  let sizeBytes = await sizeOf(session, path);
+/**
+ * The size of `path` once the server has stopped writing to it; 0 when it is not there.
+ * @param found what is under `path`, where that was just asked
+ */
+export async function settledSize(
+  session: Session,
+  path: string,
+  call: Call,
+  found?: { there: Found | undefined },
+): Promise<number> {
+  let sizeBytes = found === undefined ? await sizeOf(session, path) : sizeIn(found.there);
   for (let count = 0; count < SETTLE_COUNT_MAX && sizeBytes > 0; count++) {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     call.signal.throwIfAborted();
@@ -54,13 +64,21 @@ export async function settledSize(session: Session, path: string, call: Call): P
 }
 
 async function sizeOf(session: Session, path: string): Promise<number> {
-  const found = await lookUp(session, path, false);
+  return sizeIn(await lookUp(session, path, false));
+}
+
+function sizeIn(found: Found | undefined): number {
   return found?.kind === "file" ? found.sizeBytes ?? 0 : 0;
 }
 
 /** Where to go on: what is there must be a true prefix, shown by its last block. */
-async function resumeAt(session: Session, path: string, content: Content, call: Call): Promise<number> {
-  const haveBytes = await settledSize(session, path, call);
+async function resumeAt(
+  session: Session,
+  path: string,
+  content: Content,
+  { call, found }: { call: Call; found: { there: Found | undefined } | undefined },
+): Promise<number> {
+  const haveBytes = await settledSize(session, path, call, found);
   if (haveBytes === 0) return 0;
   // How far the last attempt came, also when nobody is left who knows: what is sent again is counted from there.
   call.progress(haveBytes);
@@ -83,6 +101,7 @@ async function openStore(
   session: Session,
   path: string,
   startBytes: number,
+  sizeBytes: number,
 ): Promise<{ transfer: Transfer; startBytes: number }> {
   const { memory } = session.context;
   const absolute = session.path(path);
@@ -91,7 +110,7 @@ async function openStore(
       if (memory.has(quirk)) continue;
       try {
         const transfer = quirk === "noStoreRestart"
-          ? await Transfer.open(session, `STOR ${absolute}`, startBytes)
+          ? await Transfer.open(session, `STOR ${absolute}`, { restBytes: startBytes })
           : await Transfer.open(session, `APPE ${absolute}`);
         return { transfer, startBytes };
       } catch (error) {
@@ -104,7 +123,7 @@ async function openStore(
     }
     await session.control.command(`DELE ${absolute}`);
   }
-  return { transfer: await Transfer.open(session, `STOR ${absolute}`), startBytes: 0 };
+  return { transfer: await Transfer.open(session, `STOR ${absolute}`, { sizeBytes }), startBytes: 0 };
 }
 
 async function pump(

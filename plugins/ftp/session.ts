@@ -1,8 +1,8 @@
 /** A logged-in connection: binary type, the root found, the server's features known. */
 import { DriverError, type LogLevel } from "../../lib/driver/mod.ts";
 import type { FtpConfig } from "./config.ts";
-import { Control, isDone } from "./control.ts";
-import { isTooMany, ReplyError, TooManyConnections } from "./errors.ts";
+import { Control, isDone, REPLY_TIMEOUT_MS } from "./control.ts";
+import { isTooMany, ReplyError, TooManyConnections, verbOf } from "./errors.ts";
 import type { Memory } from "./memory.ts";
 import type { Openssl } from "./openssl.ts";
 import { type Reply, replyText } from "./parse_reply.ts";
@@ -41,6 +41,7 @@ export class Session {
   base = "/";
   isClosed = false;
   #isRooted = false;
+  #hasEpsv = false;
   /** Closes the data connection under way, which ends with the session. */
   closeData: (() => void) | undefined;
   #chunk: Uint8Array<ArrayBuffer> | undefined;
@@ -112,9 +113,20 @@ export class Session {
   /**
    * Asks for a data port and starts to connect to it. The address in a PASV reply is ignored: it is often one behind
    * NAT, and a hostile server could point it at a third machine.
+   * @param command what the connection is for. It is sent together with the question, which saves a round trip, where
+   *   EPSV has worked before on this session; `isSent` says whether it was
    */
-  async passive(): Promise<{ connecting: Promise<Deno.TcpConn> }> {
+  async passive(command?: string): Promise<{ connecting: Promise<Deno.TcpConn>; isSent: boolean }> {
     const { memory } = this.context;
+    const isTogether = command !== undefined && this.#hasEpsv && !memory.has("noTogether");
+    if (isTogether) {
+      await this.control.send("EPSV", command);
+      const reply = await this.control.reply(REPLY_TIMEOUT_MS, "EPSV");
+      const port = portOf(reply);
+      if (port !== undefined) return { connecting: this.#connectData(port), isSent: true };
+      // Without a port the command is refused, some time: then both are sent one after the other.
+      while ((await this.control.reply(REPLY_TIMEOUT_MS, verbOf(command))).code < 200);
+    }
     let reply: Reply | undefined;
     if (!memory.has("noEpsv")) {
       reply = await this.control.command("EPSV");
@@ -123,13 +135,18 @@ export class Session {
         reply = undefined;
       }
     }
-    const command = reply === undefined ? "PASV" : "EPSV";
+    const asked = reply === undefined ? "PASV" : "EPSV";
     reply ??= await this.control.command("PASV");
     const port = portOf(reply);
-    if (port === undefined) throw new ConnectionLost(new ReplyError(command, reply).message);
+    if (port === undefined) throw new ConnectionLost(new ReplyError(asked, reply).message);
+    this.#hasEpsv = asked === "EPSV";
+    return { connecting: this.#connectData(port), isSent: false };
+  }
+
+  #connectData(port: number): Promise<Deno.TcpConn> {
     const connecting = connectTcp(this.#dataHost, port, this.#closing.signal);
     connecting.catch(() => {}); // Awaited later, after the command that uses it was sent.
-    return { connecting };
+    return connecting;
   }
 
   /** TLS on a data connection, resuming the session of the control connection. */

@@ -9,7 +9,7 @@
  */
 
 /** Bytes that the kernel may hold unsent before a write waits. */
-const UNSENT_BYTES = 64 * 1024;
+export const UNSENT_BYTES = 64 * 1024;
 /** Linux, tcp(7), socket(7) and their headers. */
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;

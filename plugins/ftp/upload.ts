@@ -12,7 +12,7 @@ import {
   type UploadParams,
 } from "../../lib/driver/mod.ts";
 import type { Directories } from "./directories.ts";
-import { lookUp, publishedPath } from "./entries.ts";
+import { type Found, lookUp, lookUpTogether, publishedPath } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
 import { formatTime } from "./parse_mlsd.ts";
 import { hashOf, type Proof, proveSame } from "./proof.ts";
@@ -65,11 +65,19 @@ interface Place {
   isTaken: boolean;
 }
 
-/** Looks at the final name, and for `rename` at the names after it, as far as they are taken. */
-async function findPlace(session: Session, params: UploadParams, call: Call): Promise<Place> {
+/**
+ * Looks at the final name, and for `rename` at the names after it, as far as they are taken.
+ * @param first what is under the final name, where that was just asked
+ */
+async function findPlace(
+  session: Session,
+  params: UploadParams,
+  call: Call,
+  first?: { there: Found | undefined },
+): Promise<Place> {
   for (let n = 1; n <= CONFLICTS_MAX; n++) {
     const path = n === 1 ? params.path : conflictPath(params.path, n);
-    const found = await lookUp(session, path, false);
+    const found = n === 1 && first !== undefined ? first.there : await lookUp(session, path, false);
     if (found === undefined) return { path, isTaken: false };
     if (found.kind === "file" && found.sizeBytes === params.sizeBytes) {
       const proof = await proveSame(session, path, params, call);
@@ -112,10 +120,12 @@ class Upload {
   }
 
   async run(session: Session): Promise<Receipt> {
-    const place = await this.#place(session);
+    const names = [this.#params.path, this.#temporary];
+    const [atFinal, atTemporary] = await lookUpTogether(session, names, { careful: false });
+    const place = await this.#place(session, { there: atFinal });
     if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
     await this.#directories.ensure(session, parentOf(this.#params.path));
-    await this.#send(session);
+    await this.#send(session, { there: atTemporary });
     return await this.#finish(session, place.path);
   }
 
@@ -128,8 +138,8 @@ class Upload {
     return await this.#finish(session, place.path);
   }
 
-  async #place(session: Session): Promise<Place> {
-    const place = await findPlace(session, this.#params, this.#call);
+  async #place(session: Session, first?: { there: Found | undefined }): Promise<Place> {
+    const place = await findPlace(session, this.#params, this.#call, first);
     if (place.isTaken && place.proof === undefined && this.#params.onExisting === "fail") {
       throw new DriverError("rejected", `Other bytes have the name "${place.path}" on the server`);
     }
@@ -142,10 +152,10 @@ class Upload {
     return await receiptOf(session, this.#params, path, proof);
   }
 
-  async #send(session: Session): Promise<void> {
+  async #send(session: Session, found: { there: Found | undefined }): Promise<void> {
     const onSent = () => this.isSent = true;
     try {
-      this.#heldBytes = await sendFile(session, this.#temporary, this.#params, this.#call, onSent);
+      this.#heldBytes = await sendFile(session, this.#temporary, this.#params, this.#call, { onSent, found });
     } catch (error) {
       if (!(error instanceof ReplyError) || error.isNoSpace || (error.code !== 550 && error.code !== 553)) throw error;
       // The directory that was made once may be gone: the temporary name itself is one that every server takes.
@@ -153,7 +163,7 @@ class Upload {
       await session.enterRoot();
       await this.#directories.ensure(session, parentOf(this.#params.path));
       try {
-        this.#heldBytes = await sendFile(session, this.#temporary, this.#params, this.#call, onSent);
+        this.#heldBytes = await sendFile(session, this.#temporary, this.#params, this.#call, { onSent });
       } catch (again) {
         if (!(again instanceof ReplyError) || again.isNoSpace) throw again;
         throw new DriverError(
@@ -172,8 +182,18 @@ class Upload {
 
   /** Checks the whole, sets its time, and publishes it. */
   async #finish(session: Session, path: string): Promise<Receipt> {
-    const { sizeBytes, sha256 } = this.#params;
-    const found = await lookUp(session, this.#temporary, false);
+    const { sizeBytes, sha256, onExisting } = this.#params;
+    const replaces = onExisting === "replace";
+    const setTime = this.#setTimeCommand(session);
+    // The final name too: it may have been taken while the bytes moved.
+    const [found, atFinal] = await lookUpTogether(
+      session,
+      [this.#temporary, ...(replaces ? [] : [this.#params.path])],
+      {
+        careful: false,
+        also: setTime === undefined ? [] : [setTime],
+      },
+    );
     if (found?.kind !== "file" || found.sizeBytes !== sizeBytes) {
       const actual = found?.kind === "file" ? `${found.sizeBytes} bytes` : "nothing";
       if (found?.kind === "file" && found.sizeBytes! > this.#heldBytes && found.sizeBytes! < sizeBytes) {
@@ -194,11 +214,9 @@ class Upload {
         `Server holds other bytes of "${path}": expected SHA-256 ${sha256}, got ${hash}`,
       );
     }
-    await this.#setTime(session);
-    const replaces = this.#params.onExisting === "replace";
+    if (setTime === undefined) await this.#setTimeByMdtm(session);
     if (!replaces) {
-      // The name may have been taken while the bytes moved.
-      const place = await this.#place(session).catch(async (error) => {
+      const place = await this.#place(session, { there: atFinal }).catch(async (error) => {
         if (error instanceof DriverError && error.code === "rejected") await this.#discard(session);
         throw error;
       });
@@ -220,16 +238,18 @@ class Upload {
     this.isSent = false;
   }
 
-  async #setTime(session: Session): Promise<void> {
+  #setTimeCommand(session: Session): string | undefined {
+    const { modifiedMs } = this.#params;
+    if (modifiedMs === undefined || !session.has("mfmt")) return undefined;
+    return `MFMT ${formatTime(modifiedMs)} ${session.path(this.#temporary)}`;
+  }
+
+  /** vsftpd sets the time by MDTM; others take the whole for a name that does not exist. */
+  async #setTimeByMdtm(session: Session): Promise<void> {
     const { modifiedMs } = this.#params;
     const { memory } = session.context;
     if (modifiedMs === undefined || memory.has("noSetTime")) return;
     const what = `${formatTime(modifiedMs)} ${session.path(this.#temporary)}`;
-    if (session.has("mfmt")) {
-      await session.control.command(`MFMT ${what}`);
-      return;
-    }
-    // vsftpd sets the time by MDTM; others take the whole for a name that does not exist.
     if ((await session.control.command(`MDTM ${what}`)).code >= 500) memory.learn("noSetTime");
   }
 }

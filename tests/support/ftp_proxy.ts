@@ -2,6 +2,7 @@
  * Stands on the control connection between driver and server and makes the server odd: answers in its place, changes or
  * loses its replies. Data connections go past it.
  */
+import { Turns } from "./ftp_wire.ts";
 
 export interface FtpProxyHooks {
   /** A line of reply instead of forwarding the command; `"cut"` ends the connection. */
@@ -42,23 +43,32 @@ export function startFtpProxy(port: number, hooks: FtpProxyHooks): FtpProxy {
     const server = await Deno.connect({ hostname: "127.0.0.1", port });
     conns.add(server);
     const verbs: string[] = ["greeting"];
+    const turns = new Turns();
     const cut = () => {
+      turns.stop();
       close(client);
       close(server);
     };
     const up = lines(client, async (line) => {
+      // Commands that come together are passed on one after the other, so that hooks meet the right replies.
+      await turns.next();
       proxy.commands.push(line);
       const answer = proxy.hooks.onCommand?.(line);
       if (answer === "cut") return cut();
-      if (answer !== undefined) return await send(client, answer);
+      if (answer !== undefined) {
+        await send(client, answer);
+        return turns.end();
+      }
       verbs.push(line.split(" ", 1)[0]!);
       await send(server, line);
     });
     const down = lines(server, async (line) => {
       const reply = proxy.hooks.onReply?.(verbs[0] ?? "", line) ?? line;
-      if (/^[2-6]\d\d /.test(line)) verbs.shift();
+      const isEnd = /^[2-6]\d\d /.test(line);
+      if (isEnd) verbs.shift();
       if (reply === "cut") return cut();
       await send(client, reply);
+      if (isEnd) turns.end();
     });
     await Promise.race([up, down]);
     cut();

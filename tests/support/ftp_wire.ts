@@ -153,6 +153,31 @@ export class FtpWire {
   }
 }
 
+/** One command after the other: the next one when the one before has its last reply. The greeting is the first. */
+export class Turns {
+  #owed = 1;
+  #wake: (() => void) | undefined;
+
+  /** Resolves when nothing is owed any more, and owes a reply from then on. */
+  async next(): Promise<void> {
+    while (this.#owed > 0) await new Promise<void>((resolve) => this.#wake = resolve);
+    this.#owed++;
+  }
+
+  /** The last reply to the command under way was passed on, or will never be. */
+  end(): void {
+    this.#owed--;
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  /** The connection is over: nobody waits any more. */
+  stop(): void {
+    this.#owed = -Infinity;
+    this.end();
+  }
+}
+
 /** One control connection with its data connections. */
 class Link {
   isSilent = false;
@@ -175,7 +200,10 @@ class Link {
   async run(port: number): Promise<void> {
     this.#server = await connect(port);
     const asked: string[] = ["greeting"];
+    const turns = new Turns();
     const up = eachLine(this.#client, async (line) => {
+      // Commands that come together are passed on one after the other, so that hooks and ports meet the right ones.
+      await turns.next();
       this.#wire.commands.push(line);
       if (this.isSilent) return;
       this.#note(line);
@@ -183,7 +211,8 @@ class Link {
       if (answer === "cut") return this.end("cut");
       if (answer !== undefined) {
         this.#dropPending();
-        return await send(this.#client, answer);
+        await send(this.#client, answer);
+        return turns.end();
       }
       asked.push(line);
       await send(this.#server!, line);
@@ -191,7 +220,8 @@ class Link {
     const down = eachLine(this.#server, async (line) => {
       const isFinal = /^[1-6]\d\d /.test(line);
       const command = asked[0] ?? "";
-      if (/^[2-6]\d\d /.test(line)) asked.shift();
+      const isEnd = /^[2-6]\d\d /.test(line);
+      if (isEnd) asked.shift();
       const verb = command.split(" ", 1)[0]!;
       let reply = line;
       // What is said to a client that is gone is no reply.
@@ -200,12 +230,17 @@ class Link {
         if (asking !== undefined) reply = await asking;
       }
       if (reply === "cut") return this.end("cut");
-      if (reply === "lose" || this.isSilent) return;
+      if (reply === "lose" || this.isSilent) {
+        if (isEnd) turns.end();
+        return;
+      }
       if (/^[45]/.test(reply) && TRANSFERS.test(verb)) this.#dropPending();
       await send(this.#client, isFinal ? await this.#openData(verb, reply) : reply);
+      if (isEnd) turns.end();
     });
     // The end of one side is passed on to the other, unless nothing passes any more.
     await Promise.race([up, down]);
+    turns.stop();
     if (!this.isSilent && !this.#isLate) this.end("cut");
     await Promise.all([up, down]);
   }
