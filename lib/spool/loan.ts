@@ -21,6 +21,7 @@ export class Loan {
   readonly path: string;
   /** What the spool file is while nobody has touched it. */
   readonly stat: SpoolFileStat;
+  #isTaken = false;
 
   private constructor(path: string, stat: SpoolFileStat) {
     this.path = path;
@@ -45,11 +46,12 @@ export class Loan {
 
   /** Whether the driver has moved it away. */
   get isTaken(): boolean {
-    return statSpoolFile(this.path) === undefined;
+    return this.#isTaken ||= statSpoolFile(this.path) === undefined;
   }
 
   /** Takes back what was not taken: nothing can be moved by this name any more. */
   async end(): Promise<void> {
+    if (this.#isTaken) return;
     // One that stays is removed by the next offer, or at the next start.
     await removeFile(this.path).catch(() => {});
   }

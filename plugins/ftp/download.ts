@@ -5,8 +5,8 @@ import {
   type DownloadResult,
   DriverError,
   type Fingerprint,
+  isSmallFile,
   sameFingerprint,
-  SMALL_FILE_BYTES,
 } from "../../lib/driver/mod.ts";
 import { SpoolWriter } from "../../lib/protocol/serve.ts";
 import { Transfer } from "./data.ts";
@@ -43,7 +43,7 @@ export async function download(pool: Pool, params: DownloadParams, call: Call): 
  */
 function isEnough({ expect, offsetBytes }: DownloadParams): boolean {
   const { sizeBytes, modifiedMs } = expect;
-  return offsetBytes === 0 && modifiedMs !== undefined && sizeBytes !== undefined && sizeBytes <= SMALL_FILE_BYTES;
+  return offsetBytes === 0 && modifiedMs !== undefined && isSmallFile(sizeBytes);
 }
 
 /** The fingerprint, asked together with what the next call on this session asks; `undefined` when it must be asked anew. */
@@ -77,6 +77,7 @@ function changed(path: string): DriverError {
 /** Moves the bytes; returns how many the file has. */
 async function fetch(session: Session, params: DownloadParams, before: Fingerprint, call: Call): Promise<number> {
   if (before.sizeBytes !== undefined && params.offsetBytes > before.sizeBytes) throw changed(params.path);
+  const expected = { path: params.path, sizeBytes: before.sizeBytes, startsAtZero: params.offsetBytes === 0 };
   let writer = new SpoolWriter(params.spoolFile, params.offsetBytes);
   try {
     const command = `RETR ${session.path(params.path)}`;
@@ -92,7 +93,7 @@ async function fetch(session: Session, params: DownloadParams, before: Fingerpri
         transfer = await Transfer.open(session, command, { restBytes: writer.startBytes }).catch((again) => {
           throw again instanceof ReplyError ? reason : again;
         });
-        return await pump(session, transfer, { writer, path: params.path, sizeBytes: before.sizeBytes }, call);
+        return await pump(session, transfer, { writer, ...expected }, call);
       }
       if (writer.startBytes === 0 || !(isRestRefused || error.isUnknown)) throw error;
       // A server without REST: from the beginning, over what is held.
@@ -101,7 +102,7 @@ async function fetch(session: Session, params: DownloadParams, before: Fingerpri
       writer = new SpoolWriter(params.spoolFile, 0);
       transfer = await Transfer.open(session, command);
     }
-    return await pump(session, transfer, { writer, path: params.path, sizeBytes: before.sizeBytes }, call);
+    return await pump(session, transfer, { writer, ...expected }, call);
   } finally {
     writer.close();
   }
@@ -112,21 +113,25 @@ interface Destination {
   writer: SpoolWriter;
   path: string;
   sizeBytes: number | undefined;
+  /** Nothing was held before. */
+  startsAtZero: boolean;
 }
 
 /** Returns how many bytes there are then: fewer than there should be when the server ended the data early. */
 async function pump(
   session: Session,
   transfer: Transfer,
-  { writer, path, sizeBytes }: Destination,
+  { writer, path, sizeBytes, startsAtZero }: Destination,
   call: Call,
 ): Promise<number> {
   const bytes = session.chunk;
-  call.progress(writer.startBytes);
+  // A small file that comes in one piece is over before anybody could look: its answer is all that is told.
+  const isSmall = startsAtZero && isSmallFile(sizeBytes);
+  if (!isSmall) call.progress(writer.startBytes);
   try {
     for (let count = await transfer.read(bytes); count !== null; count = await transfer.read(bytes)) {
       writer.write(bytes.subarray(0, count));
-      call.progress(writer.positionBytes);
+      if (!isSmall || writer.positionBytes !== sizeBytes) call.progress(writer.positionBytes);
       if (sizeBytes !== undefined && writer.positionBytes > sizeBytes) throw changed(path);
       // Only now: what was fetched is kept, whatever happens while the limit is waited for.
       const startMs = performance.now();
