@@ -106,6 +106,8 @@ const deviceId = () => z.string().max(DEVICE_ID_CHARS_MAX).regex(DEVICE_ID);
 const callsMax = () => z.int().min(1).max(CALLS_MAX);
 const capabilities = z.object({
   callsMax: callsMax().exactOptional().describe("Calls that may be under way at once; absent: 1"),
+  callsAhead: z.int().min(0).max(CALLS_MAX).exactOptional()
+    .describe("Calls of small files that may be given beyond callsMax, and wait in the driver; absent: 0"),
   resumeDownload: z.boolean().exactOptional(),
   resumeUpload: z.boolean().exactOptional(),
   atomicReplace: z.boolean().exactOptional(),
