@@ -10,6 +10,7 @@ export * from "./driver.ts";
 export * from "./errors.ts";
 export * from "./fingerprint.ts";
 export * from "./limit.ts";
+export * from "./memory_saver.ts";
 export * from "./moved_again.ts";
 export * from "./movers.ts";
 export * from "./paths.ts";

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import type { Config, JobConfig } from "../config/mod.ts";
-import { Bell, type DriverError, type ErrorCode, isOfTheDevice, isPluginFailure } from "../driver/mod.ts";
+import { Bell, type DriverError, type ErrorCode, isOfTheDevice, isPluginFailure, MemorySaver } from "../driver/mod.ts";
 import type { PluginSet } from "../host/mod.ts";
 import {
   type EventBus,
@@ -207,13 +207,16 @@ class Engine {
     // Only grace periods need it.
     if (pipelines.some((pipeline) => pipeline.removes)) startUptime(store);
     const uptime = setInterval(() => unlessBroken(store, () => countUptime(store)), UPTIME_MS);
+    const saver = new MemorySaver(() => pipelines.some((pipeline) => pipeline.isBusy));
     const sweep = setInterval(() => {
       void spool.sweep();
       if (unlessBroken(store, () => releaseRetries(store, performance.now())) === true) {
         pipelines.forEach((pipeline) => pipeline.wake());
       }
       // A single run lets go at its end.
-      if (!once) unlessBroken(store, () => void releaser.look(stop));
+      if (once) return;
+      unlessBroken(store, () => void releaser.look(stop));
+      saver.noteWork();
     }, RETRY_SWEEP_MS);
     try {
       const running = Promise.all(pipelines.map((pipeline) => pipeline.run(stop)));
@@ -227,6 +230,7 @@ class Engine {
       return this.#summarize(facts, pipelines, store);
     } finally {
       clearInterval(sweep);
+      saver.stop();
       clearInterval(uptime);
       ended.abort();
       unlessBroken(store, () => countUptime(store));

@@ -51,8 +51,8 @@ export const BUNDLE_FLAGS: readonly string[] = [
   "--node-modules-dir=none",
 ];
 
-/** Flags of V8 for the program and its drivers: a Pi's memory before the last bit of speed. */
-export const V8_FLAGS = "--max-semi-space-size=1,--max-lazy";
+/** Flags of V8 for the program and its drivers: a Pi's memory before the last bit of speed. `MemorySaver` needs the first. */
+export const V8_FLAGS = "--expose-gc,--max-semi-space-size=1,--max-lazy";
 
 const MIB = 1024 * 1024;
 const ENV_OF_ALL = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];

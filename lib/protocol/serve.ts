@@ -2,7 +2,15 @@
  * The plugin's side of the pipe: a driver author implements `Driver` and calls {@linkcode serve}. Answers requests
  * from stdin on stdout, cancels on `$/cancel`, limits rates, exits when stdin ends.
  */
-import { asDriverError, type Call, type DeviceLink, type Driver, DriverError, type Entry } from "../driver/mod.ts";
+import {
+  asDriverError,
+  type Call,
+  type DeviceLink,
+  type Driver,
+  DriverError,
+  type Entry,
+  MemorySaver,
+} from "../driver/mod.ts";
 import { type ArgsSchema, checkArgs } from "./check_args.ts";
 import { LineSplitter, LineWriter } from "./framing.ts";
 import {
@@ -35,6 +43,8 @@ export interface ServeManifest {
 export interface ServeStreams {
   input: AsyncIterable<Uint8Array>;
   write: (bytes: Uint8Array) => Promise<void>;
+  /** Told how many calls are under way whenever that changes. */
+  onCalls?: (count: number) => void;
 }
 
 interface RunningCall {
@@ -61,8 +71,14 @@ export async function serve(driver: Driver, manifest: ServeManifest): Promise<ne
     Promise.resolve(driver.shutdown?.()).finally(() => Deno.exit(143));
   });
   let code = 0;
+  let runningCount = 0;
+  const saver = new MemorySaver(() => runningCount > 0);
   try {
     await serveStreams(driver, manifest, {
+      onCalls: (count) => {
+        runningCount = count;
+        saver.noteWork();
+      },
       input: Deno.stdin.readable,
       write: async (bytes) => {
         for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
@@ -101,6 +117,7 @@ export async function serveStreams(driver: Driver, manifest: ServeManifest, stre
     const limit = params["maxBytesPerSecond"];
     const limiter = new RateLimiter(typeof limit === "number" ? limit : undefined);
     running.set(id, { abort, limiter });
+    streams.onCalls?.(running.size);
     const progress = progressSender(id, tell);
     const call: Call = {
       signal: abort.signal,
@@ -127,6 +144,7 @@ export async function serveStreams(driver: Driver, manifest: ServeManifest, stre
     } finally {
       progress.stop();
       running.delete(id);
+      streams.onCalls?.(running.size);
     }
     await writer.send({ jsonrpc: "2.0", id, ...reply });
     if (method === "shutdown") {

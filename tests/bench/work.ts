@@ -30,7 +30,7 @@ export interface Workload {
 
 /** The program from source, as `deno task filesync` runs it. */
 export function program(...args: string[]): string[] {
-  return [Deno.execPath(), "run", "-A", "--no-prompt", "--v8-flags=--max-semi-space-size=1,--max-lazy", MAIN, ...args];
+  return [Deno.execPath(), "run", "-A", "--no-prompt", "--v8-flags=--expose-gc,--max-semi-space-size=1,--max-lazy", MAIN, ...args];
 }
 
 /** The program with `config.json` of `dir`. */

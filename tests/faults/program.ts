@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 
 /** As it is run from source and compiled: what it takes of memory is what it takes in the field. */
-const V8_FLAGS = "--v8-flags=--max-semi-space-size=1,--max-lazy";
+const V8_FLAGS = "--v8-flags=--expose-gc,--max-semi-space-size=1,--max-lazy";
 
 /** One line of `--json`. */
 export interface ProgramEvent {
