@@ -1,4 +1,5 @@
 /** What a piece of work is, and what all of them need. */
+import { V8_FLAGS } from "../../lib/host/launch.ts";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,7 +31,15 @@ export interface Workload {
 
 /** The program from source, as `deno task filesync` runs it. */
 export function program(...args: string[]): string[] {
-  return [Deno.execPath(), "run", "-A", "--no-prompt", "--v8-flags=--expose-gc,--max-semi-space-size=1,--max-lazy", MAIN, ...args];
+  return [
+    Deno.execPath(),
+    "run",
+    "-A",
+    "--no-prompt",
+    `--v8-flags=${V8_FLAGS}`,
+    MAIN,
+    ...args,
+  ];
 }
 
 /** The program with `config.json` of `dir`. */

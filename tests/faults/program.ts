@@ -1,10 +1,8 @@
 /** `filesync sync` as a process of its own, with what it tells on its way. */
+import { V8_FLAGS } from "../../lib/host/launch.ts";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
-
-/** As it is run from source and compiled: what it takes of memory is what it takes in the field. */
-const V8_FLAGS = "--v8-flags=--expose-gc,--max-semi-space-size=1,--max-lazy";
 
 /** One line of `--json`. */
 export interface ProgramEvent {
@@ -38,7 +36,8 @@ function environment(dir: string, extra: Record<string, string> = {}): Record<st
 }
 
 function command(args: string[], config: string, { wrapper = [], env }: Partial<ProgramOptions>): Deno.Command {
-  const run = [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", V8_FLAGS, MAIN];
+  // As it is run from source and compiled: what it takes of memory is what it takes in the field.
+  const run = [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", `--v8-flags=${V8_FLAGS}`, MAIN];
   const words = [...wrapper, ...run, ...args, "--config", config];
   const dir = config.slice(0, config.lastIndexOf("/"));
   return new Deno.Command(words[0]!, {
