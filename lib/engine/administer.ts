@@ -2,7 +2,7 @@
  * What `retry` and `forget` do, with the store and the spool in hand: in the process that syncs, or in a command of its
  * own when none does.
  */
-import { removeFile, type Spool, statSpoolFile } from "../spool/mod.ts";
+import { type Spool, statSpoolFile } from "../spool/mod.ts";
 import {
   type Changed,
   endDeliveries,
@@ -219,7 +219,7 @@ async function removeSpooled(spool: Spool, deviceDir: number, id: number): Promi
   for (const path of [spool.filePath(deviceDir, id), spool.partialPath(deviceDir, id)]) {
     const stat = statSpoolFile(path);
     if (stat === undefined) continue;
-    await removeFile(path);
+    await spool.remove(path);
     spool.free(stat.sizeBytes);
   }
 }

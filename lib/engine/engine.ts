@@ -14,7 +14,7 @@ import {
   Progress,
   type Summary,
 } from "../observe/mod.ts";
-import { makeDirectory, removeFile, Spool } from "../spool/mod.ts";
+import { makeDirectory, Spool } from "../spool/mod.ts";
 import {
   countUptime,
   finishRetired,
@@ -451,7 +451,7 @@ async function releaseFinished(store: Store, spool: Spool): Promise<void> {
   if (finished.length === 0) return;
   await store.durable();
   for (const { id, deviceDir, sizeBytes } of finished) {
-    await removeFile(spool.filePath(deviceDir, id));
+    await spool.remove(spool.filePath(deviceDir, id));
     spool.free(sizeBytes);
   }
 }

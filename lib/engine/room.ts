@@ -4,7 +4,7 @@
  */
 import { DriverError, sameFingerprint } from "../driver/mod.ts";
 import type { Log } from "../observe/mod.ts";
-import { removeFile, type Spool } from "../spool/mod.ts";
+import type { Spool } from "../spool/mod.ts";
 import { fileById, type Shelvable, shelvableFiles, shelveFile, type Store, unshelveFiles } from "../state/mod.ts";
 import type { DeviceGate } from "./device_gate.ts";
 
@@ -58,7 +58,7 @@ export class RoomMaker {
     for (const { id, path, deviceDir, sizeBytes } of chosen) {
       if (!shelveFile(store, id)) continue;
       await store.durable();
-      await removeFile(spool.filePath(deviceDir, id));
+      await spool.remove(spool.filePath(deviceDir, id));
       spool.free(sizeBytes);
       freed += sizeBytes;
       log.debug(`"${path}" leaves the full spool: it is fetched again when its target is back`);

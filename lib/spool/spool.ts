@@ -162,6 +162,15 @@ export class Spool {
     return running;
   }
 
+  /**
+   * Removes a file of the spool, after a copy that is being put in its place: that would bring it back.
+   * @throws the system's error
+   */
+  async remove(path: string): Promise<void> {
+    await this.#unsharing.get(path)?.catch(() => {});
+    await removeFile(path);
+  }
+
   /** Counts files that are already there, found when the spool was reconciled. */
   addUsed(bytes: number): void {
     this.#usedBytes += bytes;
@@ -282,7 +291,7 @@ export class Spool {
   async release(path: string, sizeBytes: number): Promise<void> {
     await this.sweep();
     try {
-      await removeFile(path);
+      await this.remove(path);
     } catch (error) {
       this.#unremoved.set(path, sizeBytes);
       if (this.#unremoved.size > 1) return;
@@ -295,7 +304,7 @@ export class Spool {
   async sweep(): Promise<void> {
     for (const [path, sizeBytes] of this.#unremoved) {
       try {
-        await removeFile(path);
+        await this.remove(path);
       } catch {
         return;
       }

@@ -268,6 +268,19 @@ Deno.test("Spool.unshare() leaves the other name its bytes and the spool a file 
   });
 });
 
+Deno.test("Spool.release() comes after a copy that is put in the file's place, and leaves nothing", async () => {
+  await inDir(async (dir) => {
+    const spool = open(dir);
+    spool.deviceDir(1);
+    const path = spool.filePath(1, 7);
+    Deno.writeFileSync(path, new Uint8Array(8 * 2 ** 20).fill(1));
+    Deno.linkSync(path, join(dir, "published"));
+    const copying = spool.unshare(1, 7);
+    await Promise.all([copying, spool.release(path, 8 * 2 ** 20)]);
+    assert.deepEqual([...Deno.readDirSync(join(spool.dir, "1"))], []);
+  });
+});
+
 Deno.test("Spool.unshare() that fails changes nothing", async () => {
   await inDir(async (dir) => {
     const spool = open(dir);

@@ -11,7 +11,7 @@ import {
   isOfTheDevice,
 } from "../driver/mod.ts";
 import type { EventBus, Log } from "../observe/mod.ts";
-import { hashFile, removeFile, type Spool, statSpoolFile, syncDirectory } from "../spool/mod.ts";
+import { hashFile, type Spool, statSpoolFile, syncDirectory } from "../spool/mod.ts";
 import {
   type DeliveryFailure,
   isStillSpooled,
@@ -157,7 +157,7 @@ export async function repairSpool(
   const path = spool.filePath(delivery.deviceDir, delivery.fileId);
   log.warning(`${error.message}: it is fetched again`);
   // The damaged bytes go first: if we die now they are missing, and not taken for a download that was whole.
-  await removeFile(path);
+  await spool.remove(path);
   // Also after a power cut: it would be taken for such a download then.
   await syncDirectory(dirname(path));
   const isOurs = await recordWhenWritable(store, () => refetchFile(store, delivery.fileId, error.message), {
