@@ -7,9 +7,14 @@ const WHOLE_BYTES_MAX = 8 * 1024 * 1024;
 /** Blocks of a larger file that are read back between its first and its last. */
 const SPREAD_COUNT = 16;
 
+/** Whether a file is read back whole: then its SHA-256 proves it, also where the spool holds other bytes by now. */
+export function isReadWhole(sizeBytes: number): boolean {
+  return sizeBytes <= WHOLE_BYTES_MAX;
+}
+
 /** The parts of a file of `sizeBytes` that are read back: all of a small one, blocks of a large one. */
 export function* blocksOf(sizeBytes: number): Generator<[at: number, length: number]> {
-  if (sizeBytes <= WHOLE_BYTES_MAX) {
+  if (isReadWhole(sizeBytes)) {
     yield [0, sizeBytes];
     return;
   }

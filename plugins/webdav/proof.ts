@@ -1,5 +1,6 @@
 /** Proof that what the server holds under a name is what the spool holds. */
-import { blocksOf, type Call, DriverError, goesOnWith } from "../../lib/driver/mod.ts";
+import { blocksOf, type Call, DriverError, goesOnWith, isReadWhole } from "../../lib/driver/mod.ts";
+import { createHash } from "node:crypto";
 import { hashOf } from "./download.ts";
 import { StatusError } from "./errors.ts";
 import type { DavServer, Found } from "./server.ts";
@@ -44,6 +45,9 @@ export async function proveSame(
 ): Promise<Proof | undefined> {
   const says = hashSays(server, found, content);
   if (says !== undefined) return says ? "checksum" : undefined;
+  if (isReadWhole(content.sizeBytes)) {
+    return await sha256Of(server, path, content.sizeBytes, call) === content.sha256 ? "size" : undefined;
+  }
   for (const [at, length] of blocksOf(content.sizeBytes)) {
     if (!await isSameRange(server, path, content.spoolFile, at, length, call)) return undefined;
   }
@@ -62,6 +66,33 @@ export async function isSameRange(
   length: number,
   call: Call,
 ): Promise<boolean> {
+  using spool = Deno.openSync(spoolFile);
+  spool.seekSync(at, Deno.SeekMode.Start);
+  const take = (theirs: Uint8Array) => goesOnWith(spool, theirs, new Uint8Array(theirs.length));
+  return await readBack(server, path, { at, length }, call, take);
+}
+
+/** SHA-256 of the first `sizeBytes` of `path`, read back; `undefined` when there are fewer. */
+async function sha256Of(server: DavServer, path: string, sizeBytes: number, call: Call): Promise<string | undefined> {
+  const hash = createHash("sha256");
+  const isWhole = await readBack(server, path, { at: 0, length: sizeBytes }, call, (theirs) => {
+    hash.update(theirs);
+    return true;
+  });
+  return isWhole ? hash.digest("hex") : undefined;
+}
+
+/**
+ * Hands `length` bytes of `path` from `at` on to `take`, until it wants no more; whether it took them all.
+ * @throws {DriverError} `uncertain` when the server does not give them
+ */
+async function readBack(
+  server: DavServer,
+  path: string,
+  { at, length }: { at: number; length: number },
+  call: Call,
+  take: (theirs: Uint8Array) => boolean,
+): Promise<boolean> {
   if (length === 0) return true;
   const isWhole = at === 0;
   const reply = await server.request({
@@ -74,18 +105,16 @@ export async function isSameRange(
     if (refusal instanceof StatusError && (refusal.status === 404 || refusal.status === 416)) return false;
     throw new DriverError("uncertain", `Cannot compare "${path}" with what was sent: ${refusal.message}`);
   }
-  using spool = Deno.openSync(spoolFile);
-  spool.seekSync(at, Deno.SeekMode.Start);
-  let comparedBytes = 0;
+  let takenBytes = 0;
   try {
-    for (let chunk = await reply.read(); chunk !== null && comparedBytes < length; chunk = await reply.read()) {
-      const theirs = chunk.subarray(0, length - comparedBytes);
+    for (let chunk = await reply.read(); chunk !== null && takenBytes < length; chunk = await reply.read()) {
+      const theirs = chunk.subarray(0, length - takenBytes);
       await call.throttle(theirs.length);
-      if (!goesOnWith(spool, theirs, new Uint8Array(theirs.length))) return false;
-      comparedBytes += theirs.length;
+      if (!take(theirs)) return false;
+      takenBytes += theirs.length;
     }
-    return comparedBytes === length;
+    return takenBytes === length;
   } finally {
-    if (comparedBytes < length || reply.status === 200) reply.close();
+    if (takenBytes < length || reply.status === 200) reply.close();
   }
 }
