@@ -95,6 +95,12 @@ export const UPLOAD_CASES: readonly Case[] = [
     needs: (can) => can.confirm === true,
     run: confirmsRenamed,
   },
+  {
+    name: "confirm() finds older bytes by their SHA-256, though the spool file holds the newer ones",
+    roles: TARGET,
+    needs: (can) => can.confirm === true,
+    run: confirmsOlder,
+  },
 ];
 
 async function assertNothingLeft(bench: Bench, wanted: string[]): Promise<void> {
@@ -323,6 +329,15 @@ async function confirms(bench: Bench): Promise<void> {
   await bench.device.put("dir/log.ulg", content(500, 7));
   assert.equal(await bench.client.confirm(params), null, "other bytes under the name");
   assertBytes(await bench.device.read("dir/log.ulg"), content(500, 7), "what confirm() looked at");
+}
+
+/** So a newer generation learns whether it may replace the older one. */
+async function confirmsOlder(bench: Bench): Promise<void> {
+  const older = await bench.uploadParams("log.ulg", content(3000), { onExisting: "fail" });
+  await bench.client.upload(older);
+  const newer = await bench.spool(content(3000, 9));
+  const receipt = await bench.client.confirm({ ...older, spoolFile: newer });
+  assert.equal(receipt?.path, "log.ulg", "what the target holds is what sha256 says");
 }
 
 async function confirmsRenamed(bench: Bench): Promise<void> {

@@ -221,16 +221,18 @@ async function resolveExisting(
   if (context.onChange === "rename") return { path, onExisting: "rename" };
   if (turn.capabilities.confirm !== true) return { path, onExisting: byConflict };
   // A newer generation replaces the older one only while the target still holds what our receipt says.
-  const holds = await turn.client.confirm(
-    {
-      spoolFile: context.spool.filePath(delivery.deviceDir, delivery.fileId),
-      path: prior.receiptPath,
-      sizeBytes: prior.sizeBytes,
-      sha256: prior.sha256,
-      onExisting: "fail",
-    },
-    { signal: context.signal },
-  );
+  const older = {
+    spoolFile: context.spool.filePath(delivery.deviceDir, delivery.fileId),
+    path: prior.receiptPath,
+    sizeBytes: prior.sizeBytes,
+    sha256: prior.sha256,
+    onExisting: "fail" as const,
+  };
+  const holds = await turn.client.confirm(older, { signal: context.signal }).catch((error) => {
+    // Nothing is on its way whose fate is not known: what cannot be told of the older one is not ours to replace.
+    if (asDriverError(error).code === "uncertain") return null;
+    throw error;
+  });
   return holds === null ? { path, onExisting: byConflict } : { path: prior.receiptPath, onExisting: "replace" };
 }
 

@@ -31,6 +31,11 @@ Deno.test("Uploader.run() replaces an older generation only while the target hol
       "a.log": "older",
       "a~2.log": "newer",
     }],
+    ["replace, target cannot tell what it holds: on_conflict", {}, (bed) => {
+      bed.target.script = ({ method }) => {
+        if (method === "confirm") throw new DriverError("uncertain", "Server gives neither hash nor bytes");
+      };
+    }, { "a.log": "older", "a~2.log": "newer" }],
     ["rename", { onChange: "rename" }, () => {}, { "a.log": "older", "a~2.log": "newer" }],
   ];
   for (const [name, upload, meanwhile, expected] of cases) {

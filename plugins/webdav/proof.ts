@@ -23,13 +23,19 @@ export type Proof = "checksum" | "size";
 export function hashSays(server: DavServer, found: Found, content: Content): boolean | undefined {
   const { checksum, etag } = found;
   if (checksum !== undefined) {
-    const own = checksum.algorithm === "sha256" ? content.sha256 : hashOf(content.spoolFile, checksum.algorithm);
-    return own === checksum.value;
+    if (checksum.algorithm === "sha256") return content.sha256 === checksum.value;
+    return spoolSays(content, checksum.algorithm, checksum.value);
   }
   if (server.config.kind !== "yandex" || etag === undefined) return undefined;
   // Yandex: the entity tag is the MD5 of the bytes.
   const md5 = /^"?([0-9a-f]{32})"?$/i.exec(etag)?.[1]?.toLowerCase();
-  return md5 === undefined ? undefined : md5 === hashOf(content.spoolFile, "md5");
+  return md5 === undefined ? undefined : spoolSays(content, "md5", md5);
+}
+
+/** Compares another hash than SHA-256, which only the spool file can tell: asked for older bytes it holds the newer ones. */
+function spoolSays({ spoolFile, sha256 }: Content, algorithm: string, theirs: string): boolean | undefined {
+  if (hashOf(spoolFile, algorithm) === theirs) return true;
+  return hashOf(spoolFile, "sha256") === sha256 ? false : undefined;
 }
 
 /**
