@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { startFtpServer } from "../../lib/ftpd/mod.ts";
 import { hasCommand } from "../support/needs.ts";
 import { arm64Libraries, emulate } from "../support/one_file.ts";
+import { memoryOfTree, type TreeMemory } from "../support/process_memory.ts";
 import { programOf, sharedRelease } from "../support/release.ts";
 
 const README = new URL("../../README.md", import.meta.url);
@@ -53,14 +54,14 @@ async function running(program: string, dir: string): Promise<Row[]> {
   Deno.writeFileSync(join(dir, "in/a.log"), crypto.getRandomValues(new Uint8Array(65_536)));
   try {
     const readyMs = await least(RUNS, async () => (await session(program, dir, "start")).ms);
-    const { rss, pss, processes } = await session(program, dir, "delivered");
+    const { rssKb, pssKb, processes } = await session(program, dir, "delivered");
     return [
       ["From the start of `sync` to ready", seconds(readyMs)],
       [
-        `Memory of \`sync\` with two drivers (${processes} processes), RSS, shared pages counted in each`,
-        megabytes(rss),
+        `Memory of \`sync\` with two drivers (${processes} processes) at rest, RSS, shared pages counted in each`,
+        megabytes(rssKb),
       ],
-      ["The same, shared pages counted once (PSS)", megabytes(pss)],
+      ["The same, shared pages counted once (PSS)", megabytes(pssKb)],
     ];
   } finally {
     await server.stop();
@@ -80,7 +81,7 @@ async function session(program: string, dir: string, event: string) {
   }).spawn();
   let text = "";
   let ms = 0;
-  let memory = { rss: 0, pss: 0, processes: 0 };
+  let memory: TreeMemory = { rssKb: 0, pssKb: 0, processes: 0 };
   for await (
     const part of child.stdout.pipeThrough(
       new TextDecoderStream() as unknown as ReadableWritablePair<string, Uint8Array<ArrayBuffer>>,
@@ -91,30 +92,13 @@ async function session(program: string, dir: string, event: string) {
     ms = performance.now() - started;
     if (event === "delivered") {
       await new Promise((resolve) => setTimeout(resolve, 2000));
-      memory = memoryOf(child.pid);
+      memory = memoryOfTree(child.pid);
     }
     child.kill("SIGTERM");
   }
   await child.status;
   if (ms === 0) throw new Error(`There was no event "${event}": ${text}`);
   return { ms, ...memory };
-}
-
-/** Kilobytes of a process and all below it. */
-function memoryOf(pid: number): { rss: number; pss: number; processes: number } {
-  const rollup = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
-  const of = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(rollup)?.[1]);
-  const sum = { rss: of("Rss"), pss: of("Pss"), processes: 1 };
-  for (const { name: task } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    for (const child of Deno.readTextFileSync(`/proc/${pid}/task/${task}/children`).split(" ")) {
-      if (child === "") continue;
-      const below = memoryOf(Number(child));
-      sum.rss += below.rss;
-      sum.pss += below.pss;
-      sum.processes += below.processes;
-    }
-  }
-  return sum;
 }
 
 async function emulated(program: string, dir: string): Promise<Row[]> {

@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { startFtpServer as startCompanion } from "../../lib/ftpd/mod.ts";
 import { startFtpServer } from "../support/ftp_servers.ts";
 import { hasCommand, testNeeding } from "../support/needs.ts";
 import { arm64Libraries, emulate, type Ended, giveAway, runBare } from "../support/one_file.ts";
+import { memoryOfTree } from "../support/process_memory.ts";
 import { programOf, sharedRelease } from "../support/release.ts";
 
 interface Bed {
@@ -114,6 +116,48 @@ test("moves files to an FTP server and back, each driver a process of its own", 
     await Deno.remove(root, { recursive: true });
   }
 }, "pure-ftpd");
+
+test("the whole program with two drivers holds less than 200 MB at rest", async ({ dir, program }) => {
+  writeJourney(dir);
+  await Deno.chmod(dir, 0o755);
+  const root = await Deno.makeTempDir({ prefix: "filesync-one-file-ftp-" });
+  const server = await startCompanion({ root, user: "pi", passwd: "pi" });
+  const target = { driver: "ftp", args: { host: "127.0.0.1", port: server.port, user: "pi", passwd: "pi" } };
+  const jobs = [{ name: "j", source: { driver: "local", args: { dir: "./in" } }, target, finder: { settle: "0s" } }];
+  Deno.writeTextFileSync(join(dir, "config.json"), JSON.stringify({ jobs, state: "./state.db" }));
+  const child = new Deno.Command(program, {
+    args: ["sync", "--json"],
+    cwd: dir,
+    clearEnv: true,
+    env: { PATH: "/usr/bin:/bin", TMPDIR: dir, FILESYNC_CACHE_DIR: join(dir, "own-cache") },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  try {
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const part of child.stdout) {
+      text += decoder.decode(part, { stream: true });
+      if (text.split('"event":"delivered"').length <= 2) continue;
+      // What its start took is given back when it has come to rest.
+      let memory = memoryOfTree(child.pid);
+      for (let look = 0; look < 60 && memory.rssKb >= 200_000; look++) {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        memory = memoryOfTree(child.pid);
+      }
+      assert.equal(memory.processes, 3);
+      assert(memory.rssKb < 200_000, `${memory.rssKb} kB`);
+      break;
+    }
+    assert.match(text, /"delivered"/);
+  } finally {
+    child.kill("SIGTERM");
+    await child.status;
+    await server.stop();
+    await Deno.remove(root, { recursive: true });
+  }
+});
 
 test("unpacks without HOME and cache variables into a folder of its user alone", async ({ dir, run }) => {
   const { code, stdout, stderr } = await run(["version"], { TMPDIR: dir });
