@@ -190,7 +190,7 @@ export class Connection {
     const { station } = this;
     switch (station.vehicle?.autopilot) {
       case AUTOPILOT.PX4:
-        return station.isLogging;
+        return await station.isLogging(signal);
       case AUTOPILOT.ARDUPILOT:
         // Its bit in SYS_STATUS says that logging is set up, not that it runs.
         this.#logsDisarmed ??= (await station.parameter("LOG_DISARMED", signal) ?? 0) !== 0;

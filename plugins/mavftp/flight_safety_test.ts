@@ -91,6 +91,24 @@ Deno.test("a paused process asks nothing before it has heard of the present: hea
   assert.ok(patient.isOpen === false);
 });
 
+Deno.test("a gate opens 3 s after PX4 was disarmed and 20 s after ArduPilot was, unless it is told another time", async () => {
+  const times: [personality: PersonalityName, settleMs: number | undefined, wantedMs: number][] = [
+    ["px4-main", undefined, 3000],
+    ["ardupilot-2026", undefined, 20_000],
+    ["ardupilot-2026", 5000, 5000],
+  ];
+  for (const [personality, settleMs, wantedMs] of times) {
+    const { bed } = bedOf(personality, 1000, { armed: true, heartbeatOnArm: true, station: { settleMs } });
+    await bed.virtual.pass(5000);
+    assert.equal(bed.station.gate.state, "armed");
+    bed.core.vehicle.disarm();
+    await bed.virtual.pass(wantedMs - 100);
+    assert.equal(bed.station.gate.state, "settling", `${personality} ${wantedMs} ms`);
+    await bed.virtual.pass(200);
+    assert.equal(bed.station.gate.state, "open", `${personality} ${wantedMs} ms`);
+  }
+});
+
 Deno.test("a gate that a paused process left settling does not open by its old timer", () => {
   let nowMs = 0;
   const timers: { atMs: number; run: () => void }[] = [];

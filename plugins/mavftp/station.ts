@@ -37,6 +37,8 @@ const IDLE_FLUSH_MS = 30;
 /** How often and how long is asked for the autopilot's identity. */
 const IDENTITY_TRIES = 5;
 const IDENTITY_WAIT_MS = 700;
+/** It says once a second or more often how it is; a link may lose one of those, milliseconds. */
+const SYS_STATUS_WAIT_MS = 2500;
 
 /** The wire, as far as a station sees it. */
 export interface Port {
@@ -91,8 +93,8 @@ export class Station {
   #cancelFarewell: () => void = () => {};
   /** Whether a radio reports on this link. */
   hasRadio = false;
-  /** Whether the autopilot says that its logger runs. */
-  isLogging = false;
+  /** Whether the autopilot says that its logger runs; `undefined` until it said anything. */
+  #isLogging: boolean | undefined;
   /** Whether it said that FTP is switched off. */
   saysFtpDisabled = false;
   /** Systems heard with an autopilot. */
@@ -253,6 +255,14 @@ export class Station {
     return this.#version;
   }
 
+  /** Whether PX4 says that its logger runs. One that was only just met has a moment to say it. */
+  async isLogging(signal?: AbortSignal): Promise<boolean> {
+    if (this.#isLogging === undefined) {
+      await this.#waitFor(MESSAGE.SYS_STATUS, SYS_STATUS_WAIT_MS, () => this.#isLogging !== undefined, signal);
+    }
+    return this.#isLogging ??= false;
+  }
+
   /** A parameter of the autopilot's, `undefined` when it does not answer. */
   async parameter(name: string, signal?: AbortSignal): Promise<number | undefined> {
     for (let index = 0; index < 3; index++) {
@@ -317,7 +327,7 @@ export class Station {
         }
         return;
       case MESSAGE.SYS_STATUS:
-        if (frame.componentId === vehicle.componentId) this.isLogging = parseIsLogging(frame);
+        if (frame.componentId === vehicle.componentId) this.#isLogging = parseIsLogging(frame);
         break;
       case MESSAGE.STATUSTEXT:
         if (/\bFTP\b.*disabled/i.test(parseStatusText(frame))) this.saysFtpDisabled = true;
@@ -368,6 +378,8 @@ export class Station {
     }
     if (state === "silent") {
       this.#askedVersion = false;
+      // It may have started anew, and with it its logger.
+      this.#isLogging = undefined;
       // Nobody knows when the vehicle was armed, should it be so when it is heard again.
       this.#farewell = undefined;
     }

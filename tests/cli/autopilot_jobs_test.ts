@@ -4,11 +4,13 @@
  */
 import assert from "node:assert/strict";
 import {
+  allBytes,
   type AutopilotOptions,
-  type Files,
+  Files,
   PERSONALITIES,
   sampleCard,
   startAutopilot,
+  ulog,
 } from "../support/autopilot/mod.ts";
 import { FlightReview } from "../support/flight_review.ts";
 import { QUIET, ROOT, until, writeConfig } from "./autopilot_support.ts";
@@ -146,6 +148,71 @@ Deno.test("sync that is stopped in the middle of a log leaves the autopilot's on
       assert.equal(vehicle.stats.happened("idle-close"), false, "it was ended, not left to its time-out");
     });
   }
+});
+
+/** Vehicles that write a log although they are disarmed, and how each ends that. */
+const LOGGING: [
+  personality: "px4-main" | "ardupilot-2026",
+  writes: Partial<AutopilotOptions>,
+  ends: Partial<AutopilotOptions>,
+][] = [
+  ["px4-main", { logging: true }, { logging: false }],
+  ["ardupilot-2026", { parameters: { LOG_DISARMED: 1 } }, { parameters: { LOG_DISARMED: 0 } }],
+];
+
+for (const [personality, writes, ends] of LOGGING) {
+  Deno.test(`sync leaves the log alone that a disarmed ${personality} writes, and fetches it when that is over`, async () => {
+    const root = PERSONALITIES[personality].logRoot;
+    const files = sampleCard(personality, { count: 3, sizeBytes: 20_000 });
+    const logs = logsOf(files, root);
+    const newest = logs.at(-1)!;
+    await using vehicle = await vehicleWith(files, { personality, ...writes });
+    const opened = () => vehicle.stats.of("OpenFileRO").map(({ path }) => path);
+    await inTempDir(async (dir) => {
+      await writeConfig(dir, argsOf(vehicle.url), { rules: { include: ["*.ulg", "*.BIN"] } });
+      const program = new Running(dir, ["sync", "--no-progress"]);
+      try {
+        await until("the others", () => logs.slice(0, -1).every((path) => isThere(`${dir}/out/${path}`)));
+        const listings = () => vehicle.stats.count("ListDirectory") + vehicle.stats.count("ListDirectoryWithTime");
+        const before = listings();
+        await until("more listings", () => listings() > before + 8);
+        assert.ok(!opened().some((path) => path.endsWith(newest)), "it was opened");
+      } finally {
+        program.child.kill("SIGTERM");
+        await program.ended();
+      }
+      Object.assign(vehicle.core.vehicle.options, ends);
+      const { code, stderr } = await filesync(dir, ["sync", "--once"]);
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(await Deno.readFile(`${dir}/out/${newest}`), files.bytes(`${root}/${newest}`));
+    });
+  });
+}
+
+Deno.test("another autopilot at the same place is another source: its logs of the same names and sizes are delivered too", async () => {
+  const path = "sess001/log100.ulg";
+  const cards = [1, 2].map((seed) => new Files({ [`${ROOT}/${path}`]: allBytes(ulog(20_000, seed)) }));
+  await inTempDir(async (dir) => {
+    let port = 0;
+    for (const [n, files] of cards.entries()) {
+      await using vehicle = await vehicleWith(files, {
+        transport: { kind: "udp-listen", port },
+        uid: BigInt(n + 1),
+      });
+      port = vehicle.port!;
+      await writeConfig(dir, argsOf(vehicle.url));
+      for (let again = 0; again < 2; again++) {
+        const { code, stderr } = await filesync(dir, ["sync", "--once"]);
+        assert.equal(code, 0, stderr);
+      }
+    }
+    const [first, second] = cards.map((files) => files.bytes(`${ROOT}/${path}`));
+    assert.deepEqual(await Deno.readFile(`${dir}/out/sess001/log100.ulg`), first);
+    assert.deepEqual(await Deno.readFile(`${dir}/out/sess001/log100~2.ulg`), second);
+    assert.equal([...Deno.readDirSync(`${dir}/out/sess001`)].length, 2);
+    const why = (await filesync(dir, ["why", path])).stdout;
+    assert.match(why, /source autopilot-0*1\)[^]*source autopilot-0*2\)/);
+  });
 });
 
 /** Lines of `doctor` that are about the autopilot. */

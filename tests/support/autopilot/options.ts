@@ -32,6 +32,8 @@ export interface VehicleOptions {
   logsHeldElsewhere?: boolean;
   /** The logging bit of SYS_STATUS. Default: while armed. */
   logging?: boolean;
+  /** What PARAM_REQUEST_READ is answered with; others are not known. */
+  parameters?: Record<string, number>;
   /** What it sends: 1, 2, or 1 until MAVLink 2 is heard (PX4's default). `1-only` does not understand MAVLink 2 either. */
   mavlink?: 1 | 2 | "1-only";
   /** PX4 on USB: says nothing until it hears a heartbeat, and takes three returns for a wish for its shell. */

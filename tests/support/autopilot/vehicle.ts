@@ -207,6 +207,9 @@ export class Vehicle implements FtpHost, LogHost {
       case MESSAGES.COMMAND_LONG.id:
         if (isMine(30)) this.#command(payload, from);
         return;
+      case MESSAGES.PARAM_REQUEST_READ.id:
+        if (isMine(2)) this.#parameter(payload);
+        return;
       case MESSAGES.FILE_TRANSFER_PROTOCOL.id:
         if (isMine(1)) this.ftp(new FtpPacket(payload.slice(3, 254)), from);
         return;
@@ -237,6 +240,13 @@ export class Vehicle implements FtpHost, LogHost {
 
   #log(frame: Frame): void {
     if (this.options.logs ?? true) this.#logs.receive(frame);
+  }
+
+  #parameter(payload: Uint8Array): void {
+    const name = new TextDecoder().decode(payload.subarray(4, 20)).replace(/\0.*$/s, "");
+    const { parameters = {} } = this.options;
+    const value = parameters[name];
+    if (value !== undefined) this.say(messages.paramValue(name, value, Object.keys(parameters).length));
   }
 
   #command(payload: Uint8Array, from: Address): void {

@@ -85,6 +85,16 @@ export function commandAck(command: number, result: number, to: { systemId: numb
   });
 }
 
+/** A parameter as ArduPilot tells it: a float, whatever its type. */
+export function paramValue(name: string, value: number, count: number): Said {
+  return say(MESSAGES.PARAM_VALUE, (view, bytes) => {
+    view.setFloat32(0, value, true);
+    view.setUint16(4, count, true);
+    bytes.set(new TextEncoder().encode(name).subarray(0, 16), 8);
+    view.setUint8(24, 9);
+  });
+}
+
 /** MAV_PROTOCOL_CAPABILITY: PARAM_FLOAT, FTP, MAVLINK2. */
 const CAPABILITIES = { paramFloat: 2, ftp: 32, mavlink2: 8192 };
 

@@ -19,6 +19,7 @@ export const MESSAGES = {
   PING: kind(4, 237, 14),
   PARAM_REQUEST_READ: kind(20, 214, 20),
   PARAM_REQUEST_LIST: kind(21, 159, 2),
+  PARAM_VALUE: kind(22, 220, 25),
   GPS_RAW_INT: kind(24, 24, 30, 52),
   ATTITUDE: kind(30, 39, 28),
   GLOBAL_POSITION_INT: kind(33, 104, 28),
