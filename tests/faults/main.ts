@@ -1,8 +1,17 @@
-/** `deno task faults [--only NAME[,NAME]] [--scale ci|full] [--seed N]`: runs the campaign and writes `MATRIX.md`; `--render` only brings the file into order. */
+/** `deno task faults [--only NAME[,NAME]] [--scale ci|full] [--seed N|A-B]`: runs the campaign and writes `MATRIX.md`; `--render` only brings the file into order. */
 import { execFileSync } from "node:child_process";
 import { type Cell, keyOf, parseMatrix, renderMatrix } from "./matrix.ts";
 import { SCENARIOS } from "./registry.ts";
-import { missingNeeds, problemsOf, type Scale, type Scenario, seedOf } from "./scenario.ts";
+import {
+  addOutcome,
+  emptyOutcome,
+  missingNeeds,
+  type Outcome,
+  problemsOf,
+  type Scale,
+  type Scenario,
+  seedOf,
+} from "./scenario.ts";
 
 const FILE = new URL("MATRIX.md", import.meta.url);
 /** Aborted by Ctrl-C and SIGTERM: each run then ends its programs and servers before we end. */
@@ -14,16 +23,13 @@ interface Options {
   only: string[] | undefined;
   protocol: string | undefined;
   scale: Scale;
-  seed: number;
+  /** The first and the last whose runs are summed. */
+  seeds: [first: number, last: number];
 }
 
 function parse(args: string[]): Options | string {
-  const options: Options = {
-    only: undefined,
-    protocol: undefined,
-    scale: "full",
-    seed: Math.floor(Math.random() * 2 ** 31),
-  };
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  const options: Options = { only: undefined, protocol: undefined, scale: "full", seeds: [seed, seed] };
   for (let at = 0; at < args.length; at += 2) {
     const [name, value] = [args[at], args[at + 1]];
     if (name === "--only" && value !== undefined) {
@@ -34,8 +40,10 @@ function parse(args: string[]): Options | string {
       }
     } else if (name === "--protocol" && value !== undefined) options.protocol = value;
     else if (name === "--scale" && (value === "ci" || value === "full")) options.scale = value;
-    else if (name === "--seed" && /^\d+$/.test(value ?? "")) options.seed = Number(value);
-    else return "Usage: deno task faults [--only NAME[,NAME]] [--protocol A->B] [--scale ci|full] [--seed N]";
+    else if (name === "--seed" && /^\d+(-\d+)?$/.test(value ?? "")) {
+      const [first, last = first] = value!.split("-").map(Number) as [number, number?];
+      options.seeds = [first, last];
+    } else return "Usage: deno task faults [--only NAME[,NAME]] [--protocol A->B] [--scale ci|full] [--seed N|A-B]";
   }
   return options;
 }
@@ -47,20 +55,33 @@ function commitOfCode(): string {
   return git("rev-parse", "--short=10", "HEAD") + (isChanged ? "+" : "");
 }
 
-async function runCell(scenario: Scenario, protocol: string, options: Options, commit: string): Promise<Cell> {
+/** Runs a row for one protocol with each seed, and tells `keep` how things stand after each. */
+async function runCell(
+  scenario: Scenario,
+  protocol: string,
+  options: Options,
+  keep: (outcome: Outcome, seed: string) => Promise<void>,
+): Promise<boolean> {
   const label = `${scenario.name} ${protocol}`;
   const startedMs = performance.now();
-  const outcome = await scenario.run(protocol, {
-    seed: seedOf(options.seed, scenario, protocol),
-    scale: options.scale,
-    signal: ended.signal,
-    tell: (line) => console.log(`         ${label}: ${line}`),
-  });
-  const problems = problemsOf(outcome);
-  const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
-  const words = problems.length === 0 ? `passed   ${label}` : `FAILED   ${label}: ${problems.join(", ")}`;
-  console.log(`${words}: ${outcome.runs} faults in ${seconds} s; ${outcome.notes.join("; ")}`);
-  return { fault: scenario.fault, protocol, outcome, seed: options.seed, commit };
+  const [first, last] = options.seeds;
+  const sum = emptyOutcome();
+  for (let seed = first; seed <= last && !ended.signal.aborted; seed++) {
+    const outcome = await scenario.run(protocol, {
+      seed: seedOf(seed, scenario, protocol),
+      scale: options.scale,
+      signal: ended.signal,
+      tell: (line) => console.log(`         ${label}: ${line}`),
+    });
+    const problems = problemsOf(outcome);
+    addOutcome(sum, outcome);
+    await keep(sum, first === seed ? String(seed) : `${first}-${seed}`);
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
+    const words = problems.length === 0 ? `passed   ${label}` : `FAILED   ${label}: ${problems.join(", ")}`;
+    console.log(`${words}: ${sum.runs} faults in ${seconds} s; ${outcome.notes.join("; ")}`);
+    if (problems.length > 0) return false;
+  }
+  return true;
 }
 
 /** Cells of earlier runs stay where this run has none. */
@@ -88,8 +109,8 @@ async function main(args: string[]): Promise<number> {
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => ended.abort());
   const commit = commitOfCode();
-  console.log(`seed ${options.seed}, scale ${options.scale}, commit ${commit}`);
-  const cells: Cell[] = [];
+  console.log(`seed ${options.seeds.join("-")}, scale ${options.scale}, commit ${commit}`);
+  const cells = new Map<string, Cell>();
   let failedCount = 0;
   const queue = chosen.flatMap((scenario) =>
     scenario.protocols.filter((protocol) => protocol === (options.protocol ?? protocol))
@@ -97,17 +118,20 @@ async function main(args: string[]): Promise<number> {
   );
   const work = async (mine: typeof queue) => {
     for (let next = mine.shift(); next !== undefined && !ended.signal.aborted; next = mine.shift()) {
+      const { protocol, scenario: { fault } } = next;
       try {
-        const cell = await runCell(next.scenario, next.protocol, options, commit);
-        if (problemsOf(cell.outcome).length > 0) failedCount++;
-        cells.push(cell);
+        const passed = await runCell(next.scenario, protocol, options, async (outcome, seed) => {
+          const cell = { fault, protocol, outcome, seed, commit };
+          cells.set(keyOf(cell), cell);
+          // What is known is kept when a long campaign is ended.
+          await write([...cells.values()]);
+        });
+        if (!passed) failedCount++;
       } catch (error) {
         failedCount++;
         console.log(`FAILED   ${next.scenario.name} ${next.protocol}:`, error);
         if (error instanceof SuppressedError) console.log(error.error, "and at its end:", error.suppressed);
       }
-      // What is known is kept when a long campaign is ended.
-      await write(cells);
     }
   };
   const patient = queue.filter(({ scenario }) => scenario.patient);
@@ -115,7 +139,7 @@ async function main(args: string[]): Promise<number> {
     work(queue.filter(({ scenario }) => !scenario.patient)),
     ...Array.from({ length: BESIDE_COUNT }, () => work(patient)),
   ]);
-  console.log(failedCount === 0 ? `All ${cells.length} passed` : `${failedCount} failed`);
+  console.log(failedCount === 0 ? `All ${cells.size} passed` : `${failedCount} failed`);
   return failedCount === 0 ? 0 : 1;
 }
 

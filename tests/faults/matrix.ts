@@ -6,7 +6,8 @@ export interface Cell {
   fault: string;
   protocol: string;
   outcome: Outcome;
-  seed: number;
+  /** One, or the first and the last of those whose runs are summed: `7`, `1-20`. */
+  seed: string;
   /** Of the code that was tried; ends with `+` when files differed from it. */
   commit: string;
 }
@@ -31,7 +32,7 @@ const COLUMNS: [head: string, write: (cell: Cell) => string, read: (cell: Cell, 
     ({ outcome }) => String(outcome.resentLimitBytes ?? "-"),
     ({ outcome }, text) => outcome.resentLimitBytes = text === "-" ? null : Number(text),
   ],
-  ["seed", (cell) => String(cell.seed), (cell, text) => cell.seed = Number(text)],
+  ["seed", (cell) => cell.seed, (cell, text) => cell.seed = text],
   ["commit", (cell) => cell.commit, (cell, text) => cell.commit = text],
   [
     "notes",
@@ -100,7 +101,7 @@ export function parseMatrix(text: string): Cell[] {
   const lines = text.split("\n").filter((line) => isRow(line) && !/^\| (fault|---) \|/.test(line));
   const cells = lines.map((line) => {
     const fields = line.slice(2).replace(/ \|$/, "").split(" | ");
-    const cell: Cell = { fault: "", protocol: "", outcome: emptyOutcome(), seed: 0, commit: "" };
+    const cell: Cell = { fault: "", protocol: "", outcome: emptyOutcome(), seed: "", commit: "" };
     COLUMNS.forEach(([, , read], index) => read(cell, fields[index]?.trim() ?? ""));
     return cell;
   });

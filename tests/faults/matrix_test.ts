@@ -31,7 +31,7 @@ Deno.test("Scenarios have names of their own, and each row is there once", () =>
 Deno.test("renderMatrix() and parseMatrix() keep every figure, and a failure is shown", () => {
   const scenario: Scenario = { fault: "flood", name: "flood", protocols: ["a->b", "b->a"], needs: [], run: never };
   const outcome = { ...emptyOutcome(), runs: 7, resentBytes: 5, resentLimitBytes: 4, notes: ["one", "two, three"] };
-  const cells = [{ fault: "flood", protocol: "b->a", outcome, seed: 42, commit: "abc+" }];
+  const cells = [{ fault: "flood", protocol: "b->a", outcome, seed: "42-44", commit: "abc+" }];
   const text = renderMatrix(cells, [scenario]);
   assert.deepEqual(parseMatrix(text), cells);
   assert.match(text, /\| flood \| not run \| FAILED \|/);
