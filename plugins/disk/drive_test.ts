@@ -259,6 +259,30 @@ test("a mount that a pulled drive has left is taken away when the drive is back"
   assert.deepEqual((await bed.list()).map(({ path }) => path).sort(), ["a.jpg", "b.jpg"]);
 });
 
+test("a mount that a dead process has left is taken away, though the reader's device is still there", async (bed) => {
+  const drive = await bed.drive();
+  await drive.fill({ "a.jpg": "picture" });
+  await drive.plugIn();
+  await drive.mount(bed.point);
+  await drive.vanish();
+  await drive.plugIn();
+  bed.start("source", { uuid: drive.uuid });
+  assert.deepEqual((await bed.list()).map(({ path }) => path), ["a.jpg"]);
+});
+
+test("a filesystem without a device is nobody's dead mount", async (bed) => {
+  const drive = await bed.drive();
+  await drive.plugIn();
+  await Deno.mkdir(bed.point);
+  await tool("mount", "-t", "tmpfs", "ours", bed.point);
+  try {
+    bed.start("source", { uuid: drive.uuid });
+    await assert.rejects(bed.list(), { code: "unavailable", message: /"ours" is mounted there/ });
+  } finally {
+    await tool("umount", bed.point);
+  }
+});
+
 test("an empty mount point is no drive without files", async (bed) => {
   const drive = await bed.drive();
   await drive.fill({ "a.jpg": "picture" });

@@ -51,10 +51,13 @@ export function drivesSignature(name: VolumeName): string {
 
 /** Whether the device is attached, and no other has taken its number. */
 export function isThere(volume: { device: string; sequence: string }): boolean {
-  if (look(`/sys/dev/block/${volume.device}`) === undefined) return false;
-  // The number of a device that lost its medium stays.
-  if (readSystemFile(`/sys/dev/block/${volume.device}/size`)?.trim() === "0") return false;
-  return sequenceOf(volume.device) === volume.sequence;
+  return isAttached(volume.device) && sequenceOf(volume.device) === volume.sequence;
+}
+
+/** Whether a device has a medium: its number stays without one, in a card reader. */
+export function isAttached(device: string): boolean {
+  const size = readSystemFile(`/sys/dev/block/${device}/size`)?.trim();
+  return size !== undefined && size !== "0";
 }
 
 /** Whether the drive refuses to be written to: its switch, or its controller's last resort. */

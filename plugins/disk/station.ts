@@ -5,9 +5,10 @@
 import { type DeviceLink, DriverError } from "../../lib/driver/mod.ts";
 import type { DiskConfig } from "./config.ts";
 import { DiskRoot, gone, isInPlace, type Mounted } from "./disk_root.ts";
-import { drivesSignature, findVolumes, isThere, isWriteProtected, type Volume } from "./find.ts";
-import { hold, isRoot } from "./libc.ts";
+import { drivesSignature, findVolumes, isAttached, isThere, isWriteProtected, type Volume } from "./find.ts";
+import { hold, isRoot, look } from "./libc.ts";
 import { mountAt, mountOf, mountVolume, remount, unmount } from "./mounting.ts";
+import type { Mount } from "./mountinfo.ts";
 
 /** How often it is looked whether a drive came or went, milliseconds. */
 const WATCH_MS = 1000;
@@ -191,7 +192,7 @@ export class Station {
   /** Takes a mount away from our mount point whose drive was pulled; leaves any other alone. */
   async #clear(point: string): Promise<void> {
     for (let other = mountAt(point); other !== undefined; other = mountAt(point)) {
-      if (!isDead(point, other.source)) {
+      if (!isDead(other)) {
         throw new DriverError("unavailable", `Cannot mount on "${point}": "${other.source}" is mounted there`, {
           hint: `sudo umount "${point}", or set "mount_point" to another directory`,
         });
@@ -268,13 +269,16 @@ export class Station {
   }
 }
 
-/** Whether the drive below a mount is gone: its device is, or nothing can be read from it. */
-function isDead(point: string, source: string): boolean {
+/** Whether the drive below a mount is gone: its device or its medium is, or nothing can be read from it. */
+function isDead({ point, source }: Mount): boolean {
+  if (source.startsWith("/dev/")) {
+    const device = look(source)?.isNodeOf;
+    if (device === undefined || !isAttached(device)) return true;
+  }
   try {
-    Deno.lstatSync(source);
     Deno.readDirSync(point)[Symbol.iterator]().next();
     return false;
   } catch (error) {
-    return error instanceof Deno.errors.NotFound || /os error (5|6|19|30)\)/.test(String(error));
+    return error instanceof Deno.errors.NotFound || /os error (5|6|19|30|107)\)/.test(String(error));
   }
 }

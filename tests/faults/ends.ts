@@ -14,10 +14,12 @@ import {
 import { HttpRelay } from "../support/http_relay.ts";
 import { startWebdavServer } from "../support/webdav_servers.ts";
 import { FlightReview, type StoredLog } from "../support/flight_review.ts";
+import { DriveEnd, type DriveOptions } from "./drive_end.ts";
 
 export interface EndOptions {
   /** Where its files lie. */
   dir: string;
+  role: "source" | "target";
   ftp?: {
     kind?: FtpServerKind;
     hooks?: WireHooks;
@@ -27,6 +29,7 @@ export interface EndOptions {
     args?: Record<string, unknown>;
   };
   vehicle?: { personality?: PersonalityName };
+  drive?: DriveOptions;
 }
 
 export interface End {
@@ -41,6 +44,8 @@ export interface End {
   form?: FormEnd;
   /** Present where they come from an autopilot's card. */
   vehicle?: Autopilot;
+  /** Present where they lie on a flash drive. */
+  drive?: DriveEnd;
   close(): Promise<void>;
 }
 
@@ -62,6 +67,10 @@ export const ENDS: Record<string, (options: EndOptions) => Promise<End>> = {
       await server.stop();
     };
     return { dir, device: { driver: "webdav", args }, dav, close };
+  },
+  disk: async ({ dir, role, drive: made }) => {
+    const drive = await DriveEnd.open(dir, role, made);
+    return { dir, device: drive.device, drive, close: () => drive.close() };
   },
   post: async ({ dir }) => {
     const form = await FormEnd.open(dir);

@@ -29,8 +29,8 @@ export interface PipelineOptions {
   signal: AbortSignal;
   /** Sizes by path. Contents come from the seed. */
   files: Record<string, number>;
-  source?: Omit<EndOptions, "dir">;
-  target?: Omit<EndOptions, "dir">;
+  source?: Omit<EndOptions, "dir" | "role">;
+  target?: Omit<EndOptions, "dir" | "role">;
   /** Added to the job's configuration. */
   job?: Record<string, unknown>;
   /** Added to the configuration. */
@@ -119,8 +119,8 @@ export class Pipeline implements AsyncDisposable {
     for (const path of [dirs.source, dirs.target]) Deno.chmodSync(path, 0o777);
     const [from, to] = options.protocol.split("->") as [string, string];
     makeFiles(dirs.source, options.files, options.seed, MAGIC[to]);
-    const source = await ENDS[from]!({ ...options.source, dir: dirs.source });
-    const target = await ENDS[to]!({ ...options.target, dir: dirs.target });
+    const source = await ENDS[from]!({ ...options.source, role: "source", dir: dirs.source });
+    const target = await ENDS[to]!({ ...options.target, role: "target", dir: dirs.target });
     const pipeline = new Pipeline(dir, { source, target }, options);
     for (const [path, { sha256 }] of pipeline.verifier.expected) {
       target.form?.paths.set(sha256, path);

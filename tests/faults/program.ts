@@ -135,6 +135,22 @@ export async function status(config: string): Promise<Status> {
   }
 }
 
+/** Says that what was given up is to be tried again. */
+export async function retry(config: string): Promise<void> {
+  const { success, stderr } = await command(["retry", "--parked"], config, {}).output();
+  if (!success) throw new Error(`retry: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** Kills a process; returns whether it was there. */
+export function killed(pid: number): boolean {
+  try {
+    Deno.kill(pid, "SIGKILL");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 async function eachLine(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";

@@ -14,6 +14,7 @@ import { SILENCES } from "./scenarios/silence.ts";
 import { VEHICLES } from "./scenarios/vehicle.ts";
 import { INJECTIONS } from "./scenarios/inject.ts";
 import { DISKS } from "./scenarios/disk.ts";
+import { DRIVE_ROWS } from "./scenarios/drive.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   ...KILLS,
@@ -30,4 +31,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ...VEHICLES,
   ...INJECTIONS,
   ...DISKS,
+  ...DRIVE_ROWS,
 ];

@@ -3,6 +3,7 @@
  * registry names them all.
  */
 import { type FtpServerKind, hasFtpServer } from "../support/ftp_servers.ts";
+import { DRIVES, hasDrives } from "../support/loop_drive.ts";
 import { hasCommand } from "../support/needs.ts";
 
 /** `ci`: a few runs in seconds, with each test run; `full`: what the table tells. */
@@ -26,7 +27,7 @@ export interface Scenario {
   name: string;
   /** Columns of the table, `source->target`: "local->ftp". Each is run by itself. */
   protocols: readonly string[];
-  /** Commands on PATH, kinds of FTP server, or "root": absent ones make it ignored here and failed in CI. */
+  /** Commands on PATH, kinds of FTP server, "root", or `DRIVES`: absent ones make it ignored here and failed in CI. */
   needs: readonly string[];
   /** It mostly waits, so others run beside it. */
   patient?: boolean;
@@ -134,6 +135,7 @@ export function seedOf(seed: number, { name }: Pick<Scenario, "name">, protocol:
 export function missingNeeds({ needs }: Pick<Scenario, "needs">): string[] {
   return needs.filter((need) => {
     if (need === "root") return Deno.uid() !== 0;
+    if (need === DRIVES) return !hasDrives();
     if (FTP_KINDS.has(need)) return !hasFtpServer(need as FtpServerKind);
     return !hasCommand(need);
   });

@@ -21,6 +21,12 @@ export async function tool(command: string, ...args: string[]): Promise<string> 
   return new TextDecoder().decode(stdout).trim();
 }
 
+/** A device whose medium is gone, with its mounts. */
+interface LeftBehind {
+  device: string;
+  image: string;
+}
+
 /** How a drive is made. */
 export interface LoopDriveOptions {
   /** @default {a new one} */
@@ -30,20 +36,23 @@ export interface LoopDriveOptions {
   label?: string;
 }
 
-/** `EXT4_IOC_SHUTDOWN`: what the kernel does to a filesystem whose drive was pulled. */
-const SHUTDOWN = "import fcntl,os,struct,sys;fd=os.open(sys.argv[1],os.O_RDONLY);" +
-  "fcntl.ioctl(fd,0x8004587d,struct.pack('I',2))";
+/** `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: what is not in the journal is lost, as with a hand's pull. */
+const EXT4_IOC_SHUTDOWN = 0x8004587dn;
+const NO_LOG_FLUSH = 2;
 
 /** When its files were made: the same on every drive that is filled alike. */
 const FILLED = new Date(1_699_999_980_000);
 
 /** One image with an ext4 filesystem. */
 export class LoopDrive implements AsyncDisposable {
-  readonly image: string;
+  /** Another one after {@linkcode LoopDrive.vanish}. */
+  image: string;
   readonly uuid: string;
   /** The loop device, while it is plugged in. */
   device: string | undefined;
   readonly #mounts = new Set<string>();
+  /** Devices that it was pulled from while they were mounted. */
+  readonly #left: LeftBehind[] = [];
 
   private constructor(image: string, uuid: string) {
     this.image = image;
@@ -72,6 +81,20 @@ export class LoopDrive implements AsyncDisposable {
         if (attempt === 20) throw error;
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
+    }
+  }
+
+  /** Attaches it under another number than `before`, which somebody else has by now. */
+  async plugInElsewhere(before: string): Promise<string> {
+    const other = `${this.image}.other`;
+    await Deno.writeFile(other, new Uint8Array(4096));
+    // Refused when another has taken it already, which is as good.
+    const isTaken = await tool("losetup", before, other).then(() => true, () => false);
+    try {
+      return await this.plugIn();
+    } finally {
+      if (isTaken) await tool("losetup", "-d", before);
+      await Deno.remove(other);
     }
   }
 
@@ -140,7 +163,7 @@ export class LoopDrive implements AsyncDisposable {
     const { device } = this;
     if (device === undefined) return;
     for (const point of await mountPointsOf(device)) {
-      await tool("python3", "-c", SHUTDOWN, point);
+      shutDown(point);
       await tool("umount", "-l", point);
       this.#mounts.delete(point);
     }
@@ -149,9 +172,22 @@ export class LoopDrive implements AsyncDisposable {
 
   /** Pulls it, and leaves its mounts, as the kernel does: the filesystem is dead, the device is empty. */
   async die(): Promise<void> {
-    for (const point of await mountPointsOf(this.device!)) await tool("python3", "-c", SHUTDOWN, point);
+    for (const point of await mountPointsOf(this.device!)) shutDown(point);
     await Deno.truncate(this.image, 0);
     await tool("losetup", "--set-capacity", this.device!);
+  }
+
+  /** Pulls it and leaves its mounts, as {@linkcode LoopDrive.die}; then it can be plugged in again. */
+  async vanish(): Promise<void> {
+    const { device, image } = this;
+    if (device === undefined) return;
+    for (const point of await mountPointsOf(device)) shutDown(point);
+    const copy = image.replace(/[^/]+$/, `${crypto.randomUUID()}.img`);
+    await tool("cp", "--sparse=always", image, copy);
+    await this.die();
+    this.#left.push({ device, image });
+    this.device = undefined;
+    this.image = copy;
   }
 
   /** Frees the loop device, and waits until nobody has it open any more: a drive that was pulled is gone for all. */
@@ -177,7 +213,39 @@ export class LoopDrive implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#clear();
+    for (const { device, image } of this.#left) {
+      for (const point of await mountPointsOf(device)) await tool("umount", "-l", point).catch(() => {});
+      await tool("losetup", "-d", device).catch(() => {});
+      await Deno.remove(image).catch(() => {});
+    }
     await Deno.remove(this.image).catch(() => {});
+  }
+}
+
+/** Ends a mounted filesystem as it is. */
+function shutDown(point: string): void {
+  using libc = new Libc();
+  libc.shutDown(point);
+}
+
+/** The two calls that Deno does not have. */
+class Libc implements Disposable {
+  readonly #library = Deno.dlopen("libc.so.6", {
+    open: { parameters: ["buffer", "i32"], result: "i32" },
+    close: { parameters: ["i32"], result: "i32" },
+    ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
+  });
+
+  shutDown(point: string): void {
+    const { open, close, ioctl } = this.#library.symbols;
+    const file = open(new TextEncoder().encode(`${point}\0`), 0);
+    const failed = file < 0 || ioctl(file, EXT4_IOC_SHUTDOWN, new Uint32Array([NO_LOG_FLUSH])) !== 0;
+    if (file >= 0) close(file);
+    if (failed) throw new Error(`Cannot shut down the filesystem at ${point}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#library.close();
   }
 }
 

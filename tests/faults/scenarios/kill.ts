@@ -1,6 +1,7 @@
 /** Kills of the program, of a driver, and of all at once, at random instants, again and again. */
 import { FTP_SERVER_KINDS, type FtpServerKind } from "../../support/ftp_servers.ts";
 import { filesFor, mixedFiles, Pipeline, RESENT_ALL_BYTES } from "../pipeline.ts";
+import { killed } from "../program.ts";
 import { addOutcome, emptyOutcome, type Outcome, type RunOptions, type Scenario, seededRandom } from "../scenario.ts";
 
 type Victim = "host" | "driver" | "all";
@@ -97,15 +98,6 @@ async function round(
     brokenMax: Infinity,
     notes: protocol.split("->").includes("ftp") ? [kind] : [],
   });
-}
-
-function killed(pid: number): boolean {
-  try {
-    Deno.kill(pid, "SIGKILL");
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 export const KILLS: readonly Scenario[] = [

@@ -49,7 +49,7 @@ async function soak(protocol: string, { seed, scale, signal, tell }: RunOptions)
   for (const path of Object.values(dirs)) mkdirSync(path, { mode: 0o777 });
   // A server drops its rights: it must be able to reach what it serves.
   for (const path of [dir, ...Object.values(dirs)]) Deno.chmodSync(path, 0o777);
-  const target = await ENDS[protocol.split("->")[1]!]!({ dir: dirs.target });
+  const target = await ENDS[protocol.split("->")[1]!]!({ dir: dirs.target, role: "target" });
   const config = join(dirs.work, "config.json");
   writeFileSync(
     config,
