@@ -15,6 +15,11 @@ export interface Mounted {
   isOurs: boolean;
 }
 
+/** A size on FAT has 32 bits. */
+const FAT_BYTES_MAX = 2 ** 32 - 1;
+/** FAT and exFAT specifications, of long names. A dot or a blank at the end is dropped without a word. */
+const FAT_REFUSES = /["*:<>?\\|\p{Cc}]|[. ]$/u;
+
 export class DiskRoot extends Root {
   readonly #subdir: string;
   readonly #name: string;
@@ -45,6 +50,24 @@ export class DiskRoot extends Root {
     }
     if (!info.isDirectory) throw new DriverError("unavailable", `"${this.#subdir}" of ${this.#name} is no directory`);
     return { dev: info.dev, ino: info.ino, mountId: mounted.mount.id };
+  }
+
+  /**
+   * Says before a byte is moved what FAT and exFAT will never take.
+   * @throws {DriverError} `rejected`
+   */
+  checkUpload(path: string, sizeBytes: number): void {
+    const types = [this.mounted?.volume.type, this.mounted?.mount.type];
+    const isFat = types.includes("vfat");
+    if (isFat && sizeBytes > FAT_BYTES_MAX) {
+      throw new DriverError("rejected", `"${path}" has ${sizeBytes} bytes: FAT takes files of less than 4 GiB`, {
+        hint: "Format the drive with exFAT or ext4",
+      });
+    }
+    if (!(isFat || types.includes("exfat")) || !path.split("/").some((name) => FAT_REFUSES.test(name))) return;
+    throw new DriverError("rejected", `"${path}" cannot be on ${isFat ? "FAT" : "exFAT"}: it refuses the name`, {
+      hint: 'No name may have one of "*:<>?\\| or end with a blank or a dot: rename the file',
+    });
   }
 
   override damageWords(): string {

@@ -67,7 +67,10 @@ export class DiskDriver implements Driver {
   }
 
   async upload(params: UploadParams, call: Call): Promise<Receipt> {
-    return await this.#use(({ files }) => files.upload(params, call));
+    return await this.#use(({ files, station }) => {
+      station.root.checkUpload(params.path, params.sizeBytes);
+      return files.upload(params, call);
+    });
   }
 
   async confirm(params: UploadParams, call: Call): Promise<Receipt | null> {

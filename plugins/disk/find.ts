@@ -12,6 +12,8 @@ export interface Volume {
   /** Differs for each device that was ever attached since the start; empty before Linux 5.15. */
   sequence: string;
   uuid: string;
+  /** As blkid calls it, "vfat"; absent where nobody has told. */
+  type?: string;
 }
 
 /** Links that udev keeps, by the names of the arguments. */
@@ -110,7 +112,9 @@ async function probe(name: VolumeName): Promise<Volume[]> {
     const fits = same(name.uuid, row.uuid) && same(name.partuuid, row.partuuid) &&
       (name.label === undefined || name.label === row.label);
     const device = fits ? look(row.path)?.isNodeOf : undefined;
-    return device === undefined ? [] : [{ path: row.path, device, sequence: sequenceOf(device), uuid: row.uuid ?? "" }];
+    if (device === undefined) return [];
+    const { path, uuid = "", type } = row;
+    return [{ path, device, sequence: sequenceOf(device), uuid, ...(type === undefined ? {} : { type }) }];
   });
 }
 
@@ -123,6 +127,7 @@ interface Row {
   uuid?: string | undefined;
   label?: string | undefined;
   partuuid?: string | undefined;
+  type?: string | undefined;
 }
 
 async function askBlkid(): Promise<Row[]> {
@@ -138,9 +143,13 @@ export function parseBlkid(text: string): Row[] {
       block.split("\n").map((line) => [line.slice(0, line.indexOf("=")), unescaped(line.slice(line.indexOf("=") + 1))]),
     );
     const path = values.get("DEVNAME");
-    return path === undefined
-      ? []
-      : [{ path, uuid: values.get("UUID"), label: values.get("LABEL"), partuuid: values.get("PARTUUID") }];
+    return path === undefined ? [] : [{
+      path,
+      uuid: values.get("UUID"),
+      label: values.get("LABEL"),
+      partuuid: values.get("PARTUUID"),
+      type: values.get("TYPE"),
+    }];
   });
 }
 
@@ -149,13 +158,14 @@ function unescaped(value: string): string {
 }
 
 async function askLsblk(): Promise<Row[]> {
-  const { ok, out } = await run("lsblk", ["--json", "--list", "--output", "PATH,UUID,LABEL,PARTUUID"]);
+  const { ok, out } = await run("lsblk", ["--json", "--list", "--output", "PATH,UUID,LABEL,PARTUUID,FSTYPE"]);
   if (!ok) return [];
   const { blockdevices } = JSON.parse(out) as { blockdevices: Record<string, string | null>[] };
-  return blockdevices.map(({ path, uuid, label, partuuid }) => ({
+  return blockdevices.map(({ path, uuid, label, partuuid, fstype }) => ({
     path: path ?? "",
     uuid: uuid ?? undefined,
     label: label ?? undefined,
     partuuid: partuuid ?? undefined,
+    type: fstype ?? undefined,
   }));
 }

@@ -8,6 +8,8 @@ export interface Mount {
   root: string;
   point: string;
   isReadOnly: boolean;
+  /** Options of the mount itself, not of its filesystem: `nosuid`, … */
+  options: readonly string[];
   type: string;
   /** A device's path, for what has one. */
   source: string;
@@ -27,6 +29,7 @@ export function parseMountinfo(text: string): Mount[] {
       root: plain(root!),
       point: plain(point!),
       isReadOnly: [options, superOptions].some((list) => list.split(",").includes("ro")),
+      options: options.split(","),
       type,
       source: plain(source),
     }];

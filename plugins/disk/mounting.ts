@@ -11,6 +11,12 @@ export type Way = "root" | "fstab" | "udisks" | "none";
 /** Nothing on a drive may run, be a device or gain rights. */
 const SAFE = ["nosuid", "nodev", "noexec"];
 
+/** What else a filesystem is mounted with. Without it the kernel's own character set decides, and `?` stands for the rest. */
+const OPTIONS: Record<string, readonly string[]> = { vfat: ["utf8"] };
+
+/** Types to mount with where the kernel does not know one, since Debian's exfat-fuse has no `mount.exfat`. */
+const IN_USER_SPACE: Record<string, string> = { exfat: "exfat-fuse" };
+
 /** What to install where the kernel does not know a filesystem, by its type. Debian and Raspberry Pi OS. */
 const PACKAGES: Record<string, string> = {
   exfat: "exfat-fuse",
@@ -70,19 +76,25 @@ export function hasFstabLine(fstab: string, volume: { uuid: string; path: string
  * @throws {DriverError} `denied` when we may not, `unavailable` with the system's words otherwise
  */
 export async function mountVolume(volume: Volume, point: string, options: { writable: boolean }): Promise<void> {
-  const list = [options.writable ? "rw" : "ro", ...SAFE].join(",");
   const way = await wayToMount(volume, point);
   let answer: ToolAnswer;
   switch (way) {
     case "root":
       makePoint(point);
-      answer = await run("mount", ["-o", list, volume.path, point]);
+      answer = await mountAsRoot(volume, point, options.writable);
       break;
     case "fstab":
       answer = await run("mount", [point]);
       break;
     case "udisks":
-      answer = await run("udisksctl", ["mount", "--no-user-interaction", "-b", volume.path, "-o", list]);
+      answer = await run("udisksctl", [
+        "mount",
+        "--no-user-interaction",
+        "-b",
+        volume.path,
+        "-o",
+        optionsOf(options.writable),
+      ]);
       break;
     case "none":
       throw new DriverError("denied", `Cannot mount "${volume.path}": only root may`, {
@@ -90,6 +102,39 @@ export async function mountVolume(volume: Volume, point: string, options: { writ
       });
   }
   if (!answer.ok) throw mountError(volume, answer);
+}
+
+async function mountAsRoot(volume: Volume, point: string, isWritable: boolean): Promise<ToolAnswer> {
+  const own = OPTIONS[volume.type ?? ""] ?? [];
+  const mount = async (writable: boolean) => {
+    const args = ["-o", [optionsOf(writable), ...own].join(","), volume.path, point];
+    const answer = await run("mount", args);
+    const type = IN_USER_SPACE[unknownType(answer) ?? ""];
+    if (type === undefined) return answer;
+    const instead = await run("mount", ["-t", type, ...args]);
+    // Not installed: what the kernel does not know is the news.
+    return unknownType(instead) === type ? answer : instead;
+  };
+  let answer = await mount(isWritable);
+  // Somebody has it mounted for writing, maybe where we cannot see it: then ours alone is read-only.
+  if (!answer.ok && !isWritable && /already mounted|busy/.test(answer.words)) answer = await mount(true);
+  return answer.ok ? await restrict(point, isWritable) : answer;
+}
+
+/** Filesystems in user space pass over some of what they were asked for. */
+async function restrict(point: string, isWritable: boolean): Promise<ToolAnswer> {
+  const wanted = optionsOf(isWritable);
+  const given = mountAt(point)?.options ?? [];
+  if (wanted.split(",").every((option) => given.includes(option))) return { ok: true, code: 0, out: "", words: "" };
+  return await run("mount", ["-o", `remount,bind,${wanted}`, point]);
+}
+
+function optionsOf(isWritable: boolean): string {
+  return [isWritable ? "rw" : "ro", ...SAFE].join(",");
+}
+
+function unknownType({ words }: ToolAnswer): string | undefined {
+  return /unknown filesystem type '([^']+)'/.exec(words)?.[1];
 }
 
 /** Makes a mounted volume writable, or read-only again. */
@@ -126,7 +171,7 @@ function makePoint(point: string): void {
 /** What mount(8) says, as the contract's. */
 export function mountError(volume: Volume, answer: ToolAnswer): DriverError {
   const message = `Cannot mount "${volume.path}": ${answer.words === "" ? `exit code ${answer.code}` : answer.words}`;
-  const type = /unknown filesystem type '([^']+)'/.exec(answer.words)?.[1];
+  const type = unknownType(answer);
   if (type !== undefined) {
     const name = PACKAGES[type];
     const hint = name === undefined

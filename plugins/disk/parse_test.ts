@@ -31,8 +31,14 @@ Deno.test("parseBlkid() reads a block for each device", () => {
   const text = "DEVNAME=/dev/sda1\nLABEL=FLIR\\ DUO\nUUID=D1C6-0146\nTYPE=vfat\nPARTUUID=0004dd57-01\n\n" +
     "DEVNAME=/dev/loop0\nUUID=725bbf22-c5d6-4aaf-9854-f63ca05159ca\nTYPE=ext4\n";
   assert.deepEqual(parseBlkid(text), [
-    { path: "/dev/sda1", uuid: "D1C6-0146", label: "FLIR DUO", partuuid: "0004dd57-01" },
-    { path: "/dev/loop0", uuid: "725bbf22-c5d6-4aaf-9854-f63ca05159ca", label: undefined, partuuid: undefined },
+    { path: "/dev/sda1", uuid: "D1C6-0146", label: "FLIR DUO", partuuid: "0004dd57-01", type: "vfat" },
+    {
+      path: "/dev/loop0",
+      uuid: "725bbf22-c5d6-4aaf-9854-f63ca05159ca",
+      label: undefined,
+      partuuid: undefined,
+      type: "ext4",
+    },
   ]);
   assert.deepEqual(parseBlkid(""), []);
 });

@@ -163,7 +163,7 @@ export class Station {
     }
     const isOurs = mount === "auto" && (found.point === mountPoint || this.root.mounted?.isOurs === true || !isRoot());
     if (isOurs && found.isReadOnly && this.#isWritable && isRoot() && !isWriteProtected(volume)) {
-      await remount(found, { writable: true });
+      await this.#makeWritable(volume, found);
       found = mountOf(volume, mountPoint) ?? found;
     }
     const mounted = { volume, mount: found, isOurs };
@@ -173,6 +173,16 @@ export class Station {
     if (this.#config.volume.uuid === undefined && volume.uuid !== "") this.#link.state({ deviceId: volume.uuid });
     this.#makeSubdir();
     return mounted;
+  }
+
+  async #makeWritable(volume: Volume, mount: Mount): Promise<void> {
+    // In user space the drive itself was opened read-only, whatever the mount says later.
+    if (!mount.type.startsWith("fuse")) return await remount(mount, { writable: true });
+    const { ok, words } = await unmount(mount);
+    if (!ok) {
+      throw new DriverError("unavailable", `Cannot make "${mount.point}" writable: ${words}`, { retryAfterMs: 1000 });
+    }
+    await mountVolume(volume, mount.point, { writable: true });
   }
 
   /** @throws {DriverError} when none is there, or several are alike */

@@ -16,9 +16,10 @@ export {
 } from "../../lib/conformance/mod.ts";
 
 /** Registers the suite as tests named `<name>: <case> [<role>]`. */
-export function conformanceSuite(name: string, fixture: Fixture): void {
+export function conformanceSuite(name: string, fixture: Fixture, only = /./): void {
   for (const role of fixture.roles) {
     for (const check of casesOf(fixture, role)) {
+      if (!only.test(check.name)) continue;
       Deno.test(`${name}: ${check.name} [${role}]`, async () => void await check.run());
     }
   }

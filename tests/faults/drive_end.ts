@@ -88,7 +88,8 @@ export class DriveEnd {
     const whole = await Deno.makeTempDir({ dir: dirname(this.dir) });
     await tool("mount", "-o", this.#mode, this.drive.device!, whole);
     await tool("mount", "--bind", `${whole}/${FOLDER}`, this.dir);
-    await tool("umount", whole);
+    // The driver may have met it, and uses it: the drive was mounted by somebody, for a moment.
+    await tool("umount", "-l", whole);
     await Deno.remove(whole);
   }
 

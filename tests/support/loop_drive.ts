@@ -21,6 +21,14 @@ export async function tool(command: string, ...args: string[]): Promise<string> 
   return new TextDecoder().decode(stdout).trim();
 }
 
+/** How a filesystem is mounted, where that is not how any is. */
+const MOUNTED: Partial<Record<Filesystem, { argv?: string[]; options?: string }>> = {
+  vfat: { options: ",utf8" },
+  ...(Deno.readTextFileSync("/proc/filesystems").includes("\texfat\n")
+    ? {}
+    : { exfat: { argv: ["-t", "exfat-fuse"] } }),
+};
+
 /** A device whose medium is gone, with its mounts. */
 interface LeftBehind {
   device: string;
@@ -34,7 +42,36 @@ export interface LoopDriveOptions {
   /** The image is sparse. @default {256} */
   sizeMib?: number;
   label?: string;
+  /** @default {"ext4"} */
+  filesystem?: Filesystem;
 }
+
+/** What a drive can be made with. */
+export type Filesystem = "ext4" | "vfat" | "exfat" | "ntfs";
+
+interface Maker {
+  /** A new one in the spelling of the filesystem; absent: mkfs makes it. */
+  uuid?: () => string;
+  argv: (uuid: string | undefined, label: string | undefined) => string[];
+}
+
+const MAKERS: Record<Filesystem, Maker> = {
+  ext4: {
+    uuid: () => crypto.randomUUID(),
+    argv: (uuid = "random", label = "") => [
+      ...["mkfs.ext4", "-q", "-F", "-U", uuid, "-L", label, "-E", "root_owner=0:0,lazy_itable_init=0"],
+    ],
+  },
+  vfat: {
+    uuid: () => crypto.randomUUID().slice(0, 9).toUpperCase().replace(/(.{4})(.{4}).*/, "$1-$2"),
+    argv: (
+      uuid = "0000-0001",
+      label = "NO NAME",
+    ) => ["mkfs.vfat", "-F", "32", "-i", uuid.replace("-", ""), "-n", label],
+  },
+  exfat: { argv: (_, label) => ["mkfs.exfat", ...(label === undefined ? [] : ["-L", label])] },
+  ntfs: { argv: (_, label = "") => ["mkfs.ntfs", "-q", "-F", "-Q", "-L", label] },
+};
 
 /** `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: what is not in the journal is lost, as with a hand's pull. */
 const EXT4_IOC_SHUTDOWN = 0x8004587dn;
@@ -43,31 +80,35 @@ const NO_LOG_FLUSH = 2;
 /** When its files were made: the same on every drive that is filled alike. */
 const FILLED = new Date(1_699_999_980_000);
 
-/** One image with an ext4 filesystem. */
+/** One image with a filesystem. */
 export class LoopDrive implements AsyncDisposable {
   /** Another one after {@linkcode LoopDrive.vanish}. */
   image: string;
   readonly uuid: string;
   /** The loop device, while it is plugged in. */
   device: string | undefined;
+  readonly filesystem: Filesystem;
   readonly #mounts = new Set<string>();
   /** Devices that it was pulled from while they were mounted. */
   readonly #left: LeftBehind[] = [];
 
-  private constructor(image: string, uuid: string) {
+  private constructor(image: string, uuid: string, filesystem: Filesystem) {
     this.image = image;
     this.uuid = uuid;
+    this.filesystem = filesystem;
   }
 
   /** Makes an image in `dir`, not plugged in. */
   static async make(dir: string, options: LoopDriveOptions = {}): Promise<LoopDrive> {
-    const uuid = options.uuid ?? crypto.randomUUID();
+    const { filesystem = "ext4" } = options;
+    const maker = MAKERS[filesystem];
+    const uuid = options.uuid ?? maker.uuid?.();
     const image = `${dir}/${crypto.randomUUID()}.img`;
     await Deno.writeFile(image, new Uint8Array(0));
     await Deno.truncate(image, (options.sizeMib ?? 256) * 1024 * 1024);
-    const label = options.label === undefined ? [] : ["-L", options.label];
-    await tool("mkfs.ext4", "-q", "-F", "-U", uuid, ...label, "-E", "root_owner=0:0,lazy_itable_init=0", image);
-    return new LoopDrive(image, uuid);
+    const [command, ...args] = maker.argv(uuid, options.label);
+    await tool(command!, ...args, image);
+    return new LoopDrive(image, uuid ?? await tool("blkid", "-p", "-s", "UUID", "-o", "value", image), filesystem);
   }
 
   /** Attaches it, under whatever number is free. */
@@ -101,7 +142,8 @@ export class LoopDrive implements AsyncDisposable {
   /** Mounts it at `point`, as the system or a person would. */
   async mount(point: string, options = "rw"): Promise<void> {
     await Deno.mkdir(point, { recursive: true });
-    await tool("mount", "-o", options, this.device!, point);
+    const { argv = [], options: own = "" } = MOUNTED[this.filesystem] ?? {};
+    await tool("mount", ...argv, "-o", `${options}${own}`, this.device!, point);
     this.#mounts.add(point);
   }
 
@@ -162,12 +204,17 @@ export class LoopDrive implements AsyncDisposable {
   async pull(options: { isInUse?: boolean } = {}): Promise<void> {
     const { device } = this;
     if (device === undefined) return;
+    await this.#tear(device);
+    if (options.isInUse !== true) await this.detach();
+  }
+
+  /** Ends the filesystem wherever it is mounted. */
+  async #tear(device: string): Promise<void> {
     for (const point of await mountPointsOf(device)) {
-      shutDown(point);
+      if (this.filesystem === "ext4") shutDown(point);
       await tool("umount", "-l", point);
       this.#mounts.delete(point);
     }
-    if (options.isInUse !== true) await this.detach();
   }
 
   /** Pulls it, and leaves its mounts, as the kernel does: the filesystem is dead, the device is empty. */
@@ -199,6 +246,8 @@ export class LoopDrive implements AsyncDisposable {
     const file = `/sys/block/${device.slice("/dev/".length)}/loop/backing_file`;
     for (let looks = 0; await isImage(file, this.image); looks++) {
       if (looks === 1000) throw new Error(`${device} is still in use`);
+      // Whoever was mounting it in this moment has it mounted now.
+      await this.#tear(device);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
