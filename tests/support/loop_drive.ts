@@ -211,8 +211,13 @@ export class LoopDrive implements AsyncDisposable {
   /** Ends the filesystem wherever it is mounted. */
   async #tear(device: string): Promise<void> {
     for (const point of await mountPointsOf(device)) {
-      if (this.filesystem === "ext4") shutDown(point);
-      await tool("umount", "-l", point);
+      try {
+        if (this.filesystem === "ext4") shutDown(point);
+        await tool("umount", "-l", point);
+      } catch (error) {
+        // Whoever mounted it may take it away meanwhile.
+        if ((await mountPointsOf(device)).includes(point)) throw error;
+      }
       this.#mounts.delete(point);
     }
   }
