@@ -41,6 +41,8 @@ export interface DownloaderOptions {
   log: Log;
   /** Asks for room in a full spool; returns whether any was made. Absent: what is full stays full. */
   makeRoom?: (bytes: number, signal: AbortSignal) => Promise<boolean>;
+  /** Whether another source is to be emptied first: nothing new is started meanwhile. Absent: never. */
+  givesWay?: () => boolean;
   /** Called when a file is in the spool. */
   onSpooled: () => void;
   /** Called when the source turned out to differ from its listing: list again soon. */
@@ -56,6 +58,9 @@ const NO_SPACE_PAUSE_MS = 5000;
 /** A spool that is full for so long is told, milliseconds. */
 const SHORT_TOLD_MS = 4000;
 const FULL = "Disk of the spool is full";
+
+/** How often a station that gives way looks whether it still has to, milliseconds. */
+const GIVE_WAY_MS = 250;
 
 /** So many tries that found no room mean that there is none. */
 const STARVED_AFTER = 2;
@@ -135,6 +140,10 @@ export class Downloader {
       const file = this.#next();
       if (file === undefined || !this.#hasPlace(file)) {
         await this.#bell.wait(signal);
+        continue;
+      }
+      if (this.#options.givesWay?.() === true) {
+        await new Bell().wait(signal, GIVE_WAY_MS);
         continue;
       }
       let turn: Turn;

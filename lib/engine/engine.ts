@@ -170,7 +170,10 @@ class Engine {
     const clock = new WallClock(store, logFor("clock"));
     // Sources first: the row of an exclusive device that is both names its folders.
     for (const job of this.#jobs) await devices.open(job.source, "source");
-    for (const job of this.#jobs) pipelines.push(await this.#pipeline(job, { store, spool, devices, room, clock }));
+    const givesWay = () => pipelines.some((pipeline) => pipeline.isEmptying);
+    for (const job of this.#jobs) {
+      pipelines.push(await this.#pipeline(job, { store, spool, devices, room, clock, givesWay }));
+    }
     await releaseFinished(store, spool);
     const releaser = new Releaser({ devices: () => devices.all, pipelines, events });
     const hooks = new Hooks({
@@ -289,6 +292,7 @@ class Engine {
       ),
       room: this.#config.spool.refetch ? room : undefined,
       activity: this.#activity,
+      givesWay: parts.givesWay,
       once: this.#options.once,
     });
     // It works with the numbers of its rows from now on: a full disk must not undo them unnoticed.
@@ -403,6 +407,7 @@ interface PipelineParts {
   devices: Devices;
   room: RoomMaker;
   clock: WallClock;
+  givesWay: () => boolean;
 }
 
 function roomFor(pipelines: JobPipeline[], store: Store, spool: Spool): RoomMaker {

@@ -34,6 +34,8 @@ export interface PipelineOptions {
   room: RoomMaker | undefined;
   /** Rung at everything that changes what is under way. */
   activity: Bell;
+  /** Whether a person waits for the source of another job: nothing new is fetched meanwhile. */
+  givesWay: () => boolean;
   /** End the finder after the listings that one run needs. */
   once: boolean;
 }
@@ -64,6 +66,8 @@ export class JobPipeline {
   #finderDone = false;
   /** The source's visit in which a listing was complete and nothing was left to settle. */
   #listedVisit: number | undefined;
+  /** The source's visit in which a listing was complete. */
+  #seenVisit: number | undefined;
   /** The source's row, once it was listed. */
   sourceId: number | undefined;
   /** The card or the vehicle that was listed. */
@@ -91,6 +95,7 @@ export class JobPipeline {
         this.targetGates.some((gate) => gate.isOpen) && room !== undefined
           ? room.make(bytes, signal)
           : Promise.resolve(false),
+      givesWay: () => !source.gate.canRelease && options.givesWay(),
       onSpooled: () => this.#ringUploaders(),
       onChanged: () => this.#finderBell.ring(),
     });
@@ -212,6 +217,19 @@ export class JobPipeline {
     );
   }
 
+  /**
+   * Whether the source is one that a person waits for, and is being emptied. Not when it cannot go on now, be it for files in
+   * back-off, or a full spool that nobody empties: then others need not wait for it.
+   */
+  get isEmptying(): boolean {
+    if (!this.sourceGate.canRelease || !this.sourceGate.isOpen || !this.isInWindow) return false;
+    if (this.#downloader.active > 0) return true;
+    if (this.#seenVisit !== this.sourceGate.openings) return this.listingError === undefined;
+    if (!this.#downloader.hasWork()) return false;
+    return !(this.#downloader.waitsForRoom || this.#downloader.isStarved) ||
+      this.targetGates.some((gate) => gate.isOpen);
+  }
+
   /** What was found is in the spool, and what is due was removed. */
   #isDrained(): boolean {
     if (this.sourceId === undefined || this.#listedVisit !== this.sourceGate.openings) return false;
@@ -282,6 +300,7 @@ export class JobPipeline {
     this.sourceId = result.sourceId;
     this.sourceDeviceId = this.sourceGate.deviceId;
     this.listingError = undefined;
+    this.#seenVisit = visit;
     if (result.settling === 0) this.#listedVisit = visit;
     return result;
   }

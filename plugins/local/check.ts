@@ -14,8 +14,8 @@ export async function findings(root: Root, role: Role): Promise<Finding[]> {
   found.push(attempt("read", "can be listed", () => Deno.readDirSync(root.dir)[Symbol.iterator]().next()));
   if (role === "target") {
     found.push(attempt("write", "takes a file, renames and removes it", () => probe(root)));
+    found.push(await freeSpace(root));
   }
-  found.push(await freeSpace(root));
   return found;
 }
 

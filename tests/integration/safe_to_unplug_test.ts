@@ -1,5 +1,6 @@
 /** A person plugs a drive in, waits for the word, and pulls it: the whole program with a real filesystem. */
 import assert from "node:assert/strict";
+import { startFtpServer } from "../support/ftp_servers.ts";
 import { DRIVES, hasDrives, LoopDrive, mountPointsOf } from "../support/loop_drive.ts";
 import { testNeeding } from "../support/needs.ts";
 
@@ -12,6 +13,24 @@ async function* eventsOf(child: Deno.ChildProcess): AsyncGenerator<Record<string
     const lines = (rest + text).split("\n");
     rest = lines.pop()!;
     for (const line of lines) yield JSON.parse(line);
+  }
+}
+
+/** `filesync sync` with a configuration, until `run` has seen what it wants to see. */
+async function whileItRuns(
+  args: string[],
+  run: (events: AsyncGenerator<Record<string, unknown>>, child: Deno.ChildProcess) => Promise<void>,
+): Promise<void> {
+  const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "null", stdin: "null" }).spawn();
+  try {
+    await run(eventsOf(child), child);
+  } finally {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await child.status;
   }
 }
 
@@ -46,32 +65,93 @@ testNeeding(
     await again.fill({ "a.jpg": "one", "b.jpg": "two", "c.jpg": "three" });
     const source = { driver: "disk", args: { uuid: drive.uuid, mount_point: `${base}/mount` } };
     const args = await config(base, source, { driver: "local", args: { dir: `${base}/out` } });
-    const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "null", stdin: "null" }).spawn();
     try {
-      const downloaded: unknown[] = [];
-      let visits = 0;
-      for await (const event of eventsOf(child)) {
-        if (event.event === "start") await drive.plugIn();
-        if (event.event === "downloaded") downloaded.push(event.path);
-        if (event.event !== "safe_to_unplug") continue;
-        assert.equal(event.device, "flir.source");
-        const plugged = visits === 0 ? drive : again;
-        assert.deepEqual(await mountPointsOf(plugged.device!), []);
-        assert.deepEqual(downloaded.splice(0).sort(), visits === 0 ? ["a.jpg", "b.jpg"] : ["c.jpg"]);
-        await plugged.detach();
-        if (++visits === 2) child.kill("SIGTERM");
-        else await again.plugIn();
-      }
-      await child.status;
-      assert.equal(visits, 2);
+      await whileItRuns(args, async (events, child) => {
+        const downloaded: unknown[] = [];
+        let visits = 0;
+        for await (const event of events) {
+          if (event.event === "start") await drive.plugIn();
+          if (event.event === "downloaded") downloaded.push(event.path);
+          if (event.event !== "safe_to_unplug") continue;
+          assert.equal(event.device, "flir.source");
+          const plugged = visits === 0 ? drive : again;
+          assert.deepEqual(await mountPointsOf(plugged.device!), []);
+          assert.deepEqual(downloaded.splice(0).sort(), visits === 0 ? ["a.jpg", "b.jpg"] : ["c.jpg"]);
+          await plugged.detach();
+          if (++visits === 2) child.kill("SIGTERM");
+          else await again.plugIn();
+        }
+        assert.equal(visits, 2);
+        await child.status;
+      });
       assert.equal(await Deno.readTextFile(`${base}/hook`), "flir.source with blanks\n".repeat(2));
     } finally {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // It has ended.
-      }
-      await child.status;
+      await Deno.remove(base, { recursive: true });
+    }
+  },
+  hasDrives(),
+);
+
+/** Downloads that are under way when a drive is met are ended first: at most so many for each job. */
+const MOVERS = 2;
+
+testNeeding(
+  DRIVES,
+  "sync empties a drive before it goes on with a slower source, and lets it go though no target is there",
+  async () => {
+    const base = await Deno.makeTempDir({ prefix: "filesync-unplug-" });
+    await using drive = await LoopDrive.make(base);
+    const pictures = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`${n}.jpg`, new Uint8Array(100_000)]));
+    await drive.fill(pictures);
+    await Deno.mkdir(`${base}/slow`);
+    for (let n = 0; n < 400; n++) await Deno.writeFile(`${base}/slow/${n}.log`, new Uint8Array(20_000));
+    const server = await startFtpServer("pyftpdlib", { root: `${base}/slow` });
+    const { host, port, user, passwd } = server;
+    // Nobody answers there: what was fetched stays in the spool.
+    const away = { driver: "ftp", args: { host, port: 1, user, passwd } };
+    const finder = { interval: "200ms", settle: "0s" };
+    await Deno.writeTextFile(
+      `${base}/config.json`,
+      JSON.stringify({
+        spool: { min_free: 0 },
+        jobs: [
+          {
+            name: "slow",
+            source: { driver: "ftp", args: { host, port, user, passwd } },
+            target: away,
+            finder,
+            movers: MOVERS,
+            limits: { download: "200KiB/s" },
+          },
+          {
+            name: "flir",
+            source: { driver: "disk", args: { uuid: drive.uuid, mount_point: `${base}/mount` } },
+            target: away,
+            finder,
+            movers: MOVERS,
+            limits: { download: "1MiB/s" },
+          },
+        ],
+      }),
+    );
+    try {
+      const args = ["run", "-A", "--no-prompt", MAIN, "sync", "--config", `${base}/config.json`, "--json"];
+      await whileItRuns(args, async (events, child) => {
+        const order: string[] = [];
+        for await (const { event, job } of events) {
+          if (event === "downloaded") order.push(job as string);
+          if (event === "downloaded" && order.length === 3) await drive.plugIn();
+          if (event === "safe_to_unplug") child.kill("SIGTERM");
+        }
+        const first = order.indexOf("flir");
+        assert.ok(first >= 3, "The slow source was at work before");
+        const between = order.slice(first, order.lastIndexOf("flir")).filter((job) => job === "slow").length;
+        assert.equal(order.filter((job) => job === "flir").length, 40);
+        assert.ok(between <= MOVERS, `${between} files of the slow source came meanwhile: ${order.join(" ")}`);
+      });
+    } finally {
+      await server.stop();
+      await drive[Symbol.asyncDispose]();
       await Deno.remove(base, { recursive: true });
     }
   },

@@ -283,7 +283,7 @@ export const DRIVE_ROWS: readonly Scenario[] = [
     "drive-listing",
     "a drive pulled in the middle of a listing, and back under another number",
     ["disk->local"],
-    pulls(MOMENTS.listing, { ci: 2, full: 12 }),
+    pulls(MOMENTS.listing, { ci: 2, full: 4 }),
   ),
   row(
     "drive-read",
