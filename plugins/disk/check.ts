@@ -3,7 +3,7 @@ import { asDriverError, type Finding, type Role } from "../../lib/driver/mod.ts"
 import { findings as findingsOfFiles } from "../local/check.ts";
 import type { DiskConfig } from "./config.ts";
 import { findVolumes } from "./find.ts";
-import { wayToMount } from "./mounting.ts";
+import { fstabLine, wayToMount } from "./mounting.ts";
 import type { Station } from "./station.ts";
 
 const WAYS = {
@@ -35,8 +35,7 @@ export async function findings(station: Station, config: DiskConfig, role: Role)
           ok: false,
           code: "denied",
           detail: `"${volume.path}" cannot be mounted without root`,
-          remedy:
-            `sudo apt install udisks2, or in /etc/fstab: UUID=${volume.uuid} ${config.mountPoint} auto noauto,user,ro 0 0`,
+          remedy: `sudo apt install udisks2, or in /etc/fstab: ${fstabLine(volume, config.mountPoint)}`,
         }
         : { name: "mounting", ok: true, detail: `is done ${WAYS[way]}` },
     );

@@ -26,13 +26,13 @@ const LINKS: Record<keyof VolumeName, string> = {
 /** The devices that fit; more than one when drives were made alike. */
 export async function findVolumes(name: VolumeName): Promise<Volume[]> {
   const known = linked(name);
-  // The links of udev tell one of several that are alike; only root can look at the drives themselves.
-  const probed = isRoot() || known === undefined ? await probe(name) : [];
+  // The links of udev tell one of several that are alike.
+  const probed = await probe(name);
   const found = new Map<string, Volume>();
   for (const volume of [...(known === undefined ? [] : [known]), ...probed]) {
     if (isThere(volume)) found.set(volume.device, { ...found.get(volume.device), ...volume });
   }
-  // A link that udev has not taken away yet leads to another drive by now.
+  // A link that udev has not taken away yet leads to another drive by now; only root can look at the drives themselves.
   if (isRoot()) {
     for (const device of found.keys()) if (!probed.some((one) => one.device === device)) found.delete(device);
   }

@@ -71,6 +71,12 @@ export function hasFstabLine(fstab: string, volume: { uuid: string; path: string
   });
 }
 
+/** A line that lets any user mount the volume there. */
+export function fstabLine({ uuid, type }: Volume, mountPoint: string): string {
+  const options = ["noauto", "user", "ro", ...(OPTIONS[type ?? ""] ?? [])].join(",");
+  return `UUID=${uuid} ${mountPoint} auto ${options} 0 0`;
+}
+
 /**
  * Mounts the volume.
  * @throws {DriverError} `denied` when we may not, `unavailable` with the system's words otherwise
@@ -98,7 +104,7 @@ export async function mountVolume(volume: Volume, point: string, options: { writ
       break;
     case "none":
       throw new DriverError("denied", `Cannot mount "${volume.path}": only root may`, {
-        hint: `sudo apt install udisks2, or let fstab allow it: UUID=${volume.uuid} ${point} auto noauto,user,ro 0 0`,
+        hint: `sudo apt install udisks2, or let fstab allow it: ${fstabLine(volume, point)}`,
       });
   }
   if (!answer.ok) throw mountError(volume, answer);

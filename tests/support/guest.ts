@@ -17,7 +17,10 @@ const MEMORY = "1500M";
 /** Tells a test file that it runs in the guest. */
 const INSIDE = "FILESYNC_IN_GUEST";
 /** What the tests inside must know of the world outside. */
-const HANDED_ON = ["CI", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "FILESYNC_SEED"];
+const HANDED_ON = ["CI", "HOME", "PATH", "FILESYNC_SEED"];
+/** Where this machine's Deno has its packages. */
+export const DENO_DIR = Deno.env.get("DENO_DIR") ??
+  `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
 
 /** What a script inside came to. */
 export interface GuestAnswer {
@@ -43,7 +46,13 @@ export async function runInGuest(script: string): Promise<GuestAnswer> {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [`export ${name}='${value}'`];
     });
-    await Deno.writeTextFile(`${share}/run`, [...values, `export ${INSIDE}=1`, script].join("\n"));
+    const prepared = [
+      ...values,
+      `export ${INSIDE}=1 DENO_DIR='${DENO_DIR}' PATH="$PATH:/usr/sbin:/sbin"`,
+      // Others write to these databases meanwhile, and the guest would see a part of each change.
+      'rm -f "$DENO_DIR"/*_cache_v*',
+    ];
+    await Deno.writeTextFile(`${share}/run`, [...prepared, script].join("\n"));
     const { stdout } = await new Deno.Command(KERNEL, {
       args: [
         ...["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", `mem=${MEMORY}`, `init=${INIT}`, "quiet"],

@@ -22,7 +22,7 @@ const ILL_MS = { ci: 4_000, full: 20_000 };
 /** What a full drive still has. */
 const LEFT_BYTES = 20_000;
 /** In one folder, so that a listing comes in many parts. */
-const LISTED_COUNT = { ci: 2500, full: 6000 };
+const LISTED_COUNT = { ci: 2500, full: 3000 };
 
 type Files = Record<string, number>;
 
@@ -283,7 +283,7 @@ export const DRIVE_ROWS: readonly Scenario[] = [
     "drive-listing",
     "a drive pulled in the middle of a listing, and back under another number",
     ["disk->local"],
-    pulls(MOMENTS.listing, { ci: 2, full: 4 }),
+    pulls(MOMENTS.listing, { ci: 2, full: 3 }),
   ),
   row(
     "drive-read",
