@@ -24,7 +24,7 @@ import { Adoption } from "./adopt.ts";
 import { Pace, pump } from "./copy.ts";
 import { DirectorySync, makeParents } from "./directories.ts";
 import { gather } from "./gather.ts";
-import { isAbsent, isRefusedName } from "./os_errors.ts";
+import { isAbsent } from "./os_errors.ts";
 import { Queues } from "./queues.ts";
 import { chooseName, claim, isRefusedName, occupantOf, type Publication, removeLeftover, replace } from "./publish.ts";
 import type { Root } from "./root.ts";
@@ -212,15 +212,11 @@ export class Files {
       }
       looking.call.signal.throwIfAborted();
       // What seems to be there already are the same bytes: writing them anew takes nothing from anybody.
-      const isOver = params.onExisting === "replace" || occupant === "unproven";
-      try {
-        if (isOver) replace(root, temporary, path);
-        if (isOver || claim(root, temporary, path)) return path;
-      } catch (error) {
-        // FAT says so only now, and nobody will come for these bytes.
-        if (isRefusedName(error)) removeLeftover(temporary);
-        throw error;
+      if (params.onExisting === "replace" || occupant === "unproven") {
+        replace(root, temporary, path);
+        return path;
       }
+      if (claim(root, temporary, path)) return path;
       ({ path, occupant } = await chooseName(root, params, looking));
     }
   }

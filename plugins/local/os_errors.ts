@@ -65,11 +65,6 @@ export function isWithoutLinks(error: unknown): boolean {
   return ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL"].includes(osCode(error) ?? "");
 }
 
-/** The filesystem has no way to write this name. */
-export function isRefusedName(error: unknown): boolean {
-  return ["EILSEQ", "EINVAL", "ENAMETOOLONG"].includes(osCode(error) ?? "");
-}
-
 /** What FUSE filesystems and shares say that cannot fsync a directory: they have nothing better to offer. */
 export const NO_DIRECTORY_SYNC: readonly string[] = ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"];
 
