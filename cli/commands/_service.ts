@@ -3,6 +3,7 @@ import { dirname, isAbsolute, resolve } from "node:path";
 import { secretsOf } from "../../lib/config/mod.ts";
 import type { Config, DeviceConfig } from "../../lib/config/types.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
+import { BUBBLEWRAP, BUILT_IN_ORIGIN, type Plugin, type PluginSet } from "../../lib/host/mod.ts";
 import { type KnownDevice, type ServiceFacts, STATE_DIR } from "../../lib/service/mod.ts";
 import { CliError, type Context } from "../context.ts";
 import { readConfig } from "./_config.ts";
@@ -30,6 +31,14 @@ export function serviceName(context: Context, flag: string | undefined, standard
 export function serviceFacts(context: Context, flags: ServiceFlags): ServiceFacts {
   const { config, plugins } = readConfig(context, flags.config);
   const name = serviceName(context, flags.name);
+  for (const driver of new Set(config.devices.map((device) => device.driver))) {
+    if (plugins.get(driver)?.wrapper !== BUBBLEWRAP) continue;
+    context.say(
+      `Driver "${driver}" will not start in this service: its unit allows no namespaces, which bubblewrap is made of. The
+unit is a sandbox by itself: take "plugins.wrappers.${driver}" out of this configuration`,
+      4,
+    );
+  }
   const texts = config.devices.flatMap(({ args }) => textsOf(args));
   return {
     name,
@@ -41,7 +50,7 @@ export function serviceFacts(context: Context, flags: ServiceFlags): ServiceFact
     hopeless: [EXIT.usage, EXIT.config],
     listens: false,
     kept: [],
-    ...placesOf(config),
+    ...placesOf(config, plugins),
     credentials: [
       ...new Set(secretsOf(config, plugins).flatMap((secret) => "credential" in secret ? [secret.credential] : [])),
     ].sort(),
@@ -76,19 +85,19 @@ export function programFile(context: Context, flag: string | undefined): string 
   });
 }
 
-function placesOf(config: Config): Pick<ServiceFacts, "stateDirectory" | "writable" | "readable"> {
+function placesOf(config: Config, plugins: PluginSet): Pick<ServiceFacts, "stateDirectory" | "writable" | "readable"> {
   const writable = new Set([dirname(config.statePath), config.spool.dir]);
   const readable = new Set<string>(config.pluginDirs);
   if (config.log.file !== undefined) writable.add(dirname(config.log.file));
-  const dirOf = ({ driver, args }: DeviceConfig): string | undefined =>
-    driver === "local" && typeof args["dir"] === "string" ? resolve(dirname(config.file), args["dir"]) : undefined;
+  const pathsOf = ({ driver, args }: DeviceConfig): string[] => {
+    const plugin = plugins.get(driver);
+    const names = driver === "local" ? ["dir"] : plugin === undefined ? [] : pathArguments(plugin);
+    const paths = names.map((name) => args[name]).filter((path) => typeof path === "string");
+    return paths.map((path) => resolve(dirname(config.file), path));
+  };
   for (const job of config.jobs) {
-    const source = dirOf(job.source);
-    if (source !== undefined) (job.after === "delete" ? writable : readable).add(source);
-    for (const { device } of job.targets) {
-      const target = dirOf(device);
-      if (target !== undefined) writable.add(target);
-    }
+    for (const path of pathsOf(job.source)) (job.after === "delete" ? writable : readable).add(path);
+    for (const { device } of job.targets) for (const path of pathsOf(device)) writable.add(path);
   }
   const isOwn = (path: string) => path === STATE_DIR || path.startsWith(`${STATE_DIR}/`);
   const others = (paths: Set<string>) => [...paths].filter((path) => !isOwn(path)).sort();
@@ -114,6 +123,13 @@ function knownDevices({ driver, args }: DeviceConfig): KnownDevice[] {
     return typeof value === "string" ? [{ subsystem: "block", match: `ENV{${property}}`, value }] : [];
   });
   return [...lines, ...drives];
+}
+
+/** Arguments by which a driver of other people says where it reads and writes; of the built-in ones it is known. */
+function pathArguments({ origin, args }: Plugin): string[] {
+  if (origin === BUILT_IN_ORIGIN) return [];
+  const properties = (args["properties"] ?? {}) as Record<string, { format?: string }>;
+  return Object.entries(properties).filter(([, { format }]) => format === "path").map(([name]) => name);
 }
 
 function textsOf(value: unknown): string[] {
