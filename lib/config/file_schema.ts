@@ -113,9 +113,11 @@ const job = z.strictObject({
     .describe("When files may move, local time; empty is always"),
 });
 
+const MEMORY_MIN = 16 * 2 ** 20;
 /** As the manifest or the program's defaults say where a key is absent. */
 const pluginLimits = z.strictObject({
-  memory: size().optional().describe("Most memory of the driver with all that it starts, such as 512MiB"),
+  memory: size().refine((bytes) => bytes >= MEMORY_MIN, "Expected at least 16MiB: no interpreter starts with less")
+    .optional().describe("Most memory of the driver with all that it starts, such as 512MiB"),
   open_files: count(32, 1_048_576).optional().describe("Most files, sockets and pipes that are open at once"),
   nice: count(0, 19).optional().describe("How much it yields when the processor is busy"),
 });

@@ -27,17 +27,17 @@ export const KIB = 1024;
 /** Everything that a case works with. */
 export class Bench {
   readonly fixture: Fixture;
-  readonly client: DeviceClient;
   readonly device: TestDevice;
   readonly can: Capabilities;
   readonly role: Role;
   readonly spoolDir: string;
+  readonly #seat: ClientSeat;
   #files = 0;
 
   constructor(
     parts: {
       fixture: Fixture;
-      client: DeviceClient;
+      seat: ClientSeat;
       device: TestDevice;
       can: Capabilities;
       role: Role;
@@ -45,11 +45,21 @@ export class Bench {
     },
   ) {
     this.fixture = parts.fixture;
-    this.client = parts.client;
+    this.#seat = parts.seat;
     this.device = parts.device;
     this.can = parts.can;
     this.role = parts.role;
     this.spoolDir = parts.spoolDir;
+  }
+
+  /** The driver, behind the host. */
+  get client(): DeviceClient {
+    return this.#seat.client;
+  }
+
+  /** Ends the driver's process; it is started anew when it is asked next. */
+  rest(): Promise<void> {
+    return this.#seat.rest();
   }
 
   /** A new file of the spool that holds `bytes`, made as the host makes them. */
@@ -104,6 +114,30 @@ export class Bench {
   }
 }
 
+/** One client at a time, which may be sent away: a device that bears one process has room for another then. */
+class ClientSeat implements AsyncDisposable {
+  readonly #open: () => HostedDevice;
+  #client: HostedDevice | undefined;
+
+  constructor(open: () => HostedDevice) {
+    this.#open = open;
+  }
+
+  get client(): HostedDevice {
+    return this.#client ??= this.#open();
+  }
+
+  async rest(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.rest();
+  }
+}
+
 /** Starts the driver on a new device, runs `work`, takes everything down again. */
 export async function withBench(
   fixture: Fixture,
@@ -113,9 +147,9 @@ export async function withBench(
 ): Promise<void> {
   const device = await fixture.device(role);
   try {
-    await withProcess(fixture, role, device.args, async (client, spoolDir) => {
+    await withProcess(fixture, role, device.args, async (client, spoolDir, seat) => {
       const can = await client.capabilities();
-      await work(new Bench({ fixture, client, device, can, role, spoolDir }));
+      await work(new Bench({ fixture, seat, device, can, role, spoolDir }));
     }, judge);
   } finally {
     await device.close();
@@ -130,7 +164,7 @@ export async function withProcess(
   fixture: Fixture,
   role: Role,
   args: Record<string, unknown>,
-  work: (client: DeviceClient, spoolDir: string) => Promise<void>,
+  work: (client: DeviceClient, spoolDir: string, seat: ClientSeat) => Promise<void>,
   judge: MessageJudge = new MessageJudge(),
 ): Promise<void> {
   const base = await Deno.makeTempDir({ prefix: "filesync-conformance-" });
@@ -138,17 +172,19 @@ export async function withProcess(
   try {
     await Deno.mkdir(`${base}/spool`, { mode: 0o700 });
     await Deno.mkdir(`${base}/state`, { mode: 0o700 });
-    await using client = new HostedDevice({
-      plugin: pluginOf(fixture),
-      name: "device",
-      role,
-      args,
-      spoolDir: `${base}/spool`,
-      stateDir: `${base}/state`,
-      log: (level, message) => void words.push(`${level}: ${message}`),
-      onMessage: (message, by) => judge.hear(message, by),
-    });
-    await work(client, `${base}/spool`);
+    await using seat = new ClientSeat(() =>
+      new HostedDevice({
+        plugin: pluginOf(fixture),
+        name: "device",
+        role,
+        args,
+        spoolDir: `${base}/spool`,
+        stateDir: `${base}/state`,
+        log: (level, message) => void words.push(`${level}: ${message}`),
+        onMessage: (message, by) => judge.hear(message, by),
+      })
+    );
+    await work(seat.client, `${base}/spool`, seat);
     judge.assertFit();
   } catch (error) {
     if (error instanceof Error && words.length > 0) error.message += `\nDriver said:\n${words.slice(-20).join("\n")}`;

@@ -77,8 +77,10 @@ async function onStage(bench: Bench, run: FaultCase["run"]): Promise<void> {
   // One for all lives, as the host has it: what a killed one left there the next one finds.
   const stateDir = `${spoolDir}/../wire`;
   await Deno.mkdir(stateDir, { mode: 0o700 });
+  const plugin = pluginOf(fixture);
   const start = async () => {
-    const wire = new Wire({ plugin: pluginOf(fixture), role, args: bench.device.args, spoolDir, stateDir });
+    if (plugin.exclusive) await bench.rest();
+    const wire = new Wire({ plugin, role, args: bench.device.args, spoolDir, stateDir });
     lives.push(wire);
     await wire.initialize();
     return wire;
@@ -92,11 +94,13 @@ async function onStage(bench: Bench, run: FaultCase["run"]): Promise<void> {
 
 async function saysOnlyMessages({ bench, role, start }: Stage): Promise<void> {
   if (bench.fixture.nameOf === undefined) await bench.device.put("log/a.ulg", content(300_000), MODIFIED_MS);
+  // Before the start: a device may bear one process alone.
+  const download = role === "source" ? await downloadParams(bench, "log/a.ulg") : undefined;
   const wire = await start();
   await wire.ask("check", {});
   await wire.ask("list", { directory: "" });
   await wire.ask("stat", { path: "log/missing" });
-  if (role === "source") await wire.ask("download", await downloadParams(bench, "log/a.ulg"));
+  if (download !== undefined) await wire.ask("download", download);
   else await wire.ask("upload", { ...await bench.uploadParams("b.ulg", content(300_000)) });
   await wire.ask("shutdown", {});
   wire.assertQuiet();
@@ -195,8 +199,8 @@ async function growsTo(
 
 async function cancelsDownload({ bench, start }: Stage): Promise<void> {
   await bench.device.put("big.ulg", content(BIG_BYTES), MODIFIED_MS);
-  const wire = await start();
   const params = await downloadParams(bench, "big.ulg");
+  const wire = await start();
   await cancels(wire, "download", { ...params, maxBytesPerSecond: SLOW }, () => sizeOf(params.spoolFile) > 0);
 }
 

@@ -55,6 +55,10 @@ Deno.test("filesync plugins info shows what holds a driver, and config check kno
     const [local] = jsonLines((await filesync(dir, ["plugins", "info", "local", "--json"])).stdout);
     assert.deepEqual(local?.["limits"], { memoryBytes: 512 * 1024 * 1024, openFiles: 1024, nice: 3 });
 
+    await write({ limits: { folder: { memory: "1MiB" } } });
+    const tiny = await filesync(dir, ["config", "check"]);
+    assert.equal(tiny.code, 3);
+    assert.match(tiny.stderr, /plugins\.limits\.folder\.memory: Expected at least 16MiB/);
     await write({ wrappers: { foldr: "bubblewrap" }, limits: { local: { nice: 20 } } });
     const misspelt = await filesync(dir, ["config", "check"]);
     assert.equal(misspelt.code, 3);
