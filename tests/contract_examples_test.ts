@@ -10,6 +10,9 @@ import {
   checkProgress,
   checkReceipt,
 } from "../lib/host/check_answers.ts";
+import { configSchema } from "../lib/config/file_schema.ts";
+import { parseDescription } from "../lib/conformance/mod.ts";
+import { checkManifest } from "../lib/host/manifest.ts";
 import { wordsFor } from "../lib/host/words.ts";
 import { fromRpcError, parseMessage, type RpcMessage } from "../lib/protocol/messages.ts";
 import { type ExampleMessage, exchangesOf } from "./support/contract_examples.ts";
@@ -62,6 +65,24 @@ Deno.test("plugins/README.md: each example exchange is one that the host would s
     }
   }
   assert.deepEqual([...seen].sort(), Object.keys(TAKEN).sort(), "Every method has an example");
+});
+
+Deno.test("plugins/README.md: its manifest, its test description and its configurations are taken", () => {
+  const blocks = [...TEXT.matchAll(/^```jsonc?\n([\s\S]*?)^```$/gm)].map(([, text]) => text!);
+  const kinds = { manifest: 0, description: 0, plugins: 0 };
+  for (const text of blocks) {
+    if (text.startsWith('"plugins"')) {
+      configSchema.parse({ ...JSON.parse(`{${text}}`), jobs: [] });
+      kinds.plugins++;
+    } else if (text.includes('"protocol"')) {
+      checkManifest(JSON.parse(text));
+      kinds.manifest++;
+    } else if (text.includes('"serve"')) {
+      parseDescription(text);
+      kinds.description++;
+    }
+  }
+  assert.deepEqual(kinds, { manifest: 1, description: 1, plugins: 2 });
 });
 
 testNeeding(
