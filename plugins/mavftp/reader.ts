@@ -48,6 +48,8 @@ export class Reader {
   #bytesSinceAnchor = 0;
   #isAnchoring = false;
   #readsOnly: boolean;
+  /** Bytes of one read. */
+  #chunkBytes: number;
   /** Older numbers are not believed; it follows, since numbers wrap within one file. */
   #floorSeq: number;
   #refusals = 0;
@@ -71,6 +73,7 @@ export class Reader {
     });
     this.#bytesSinceAnchor = ahead.length === 0 ? 0 : Infinity;
     this.#readsOnly = options.readsOnly ?? false;
+    this.#chunkBytes = chunkBytes;
     this.#bursts = new Bursts({ channel, traits, session, chunkBytes, onEnd: (end) => this.#onBurstEnd(end) });
     this.#reads = new Reads({
       channel,
@@ -196,6 +199,8 @@ export class Reader {
       else this.#conclude(end);
       return false;
     }
+    // PX4 before 1.17 sends what fits, whatever was asked for: small reads would only bring it twice.
+    if (reply.data.length > asked.size && asked.size === this.#chunkBytes) this.#chunkBytes = DATA_BYTES_MAX;
     this.#uncover(asked, { start: reply.offset, end: reply.offset + reply.data.length });
     return true;
   }
@@ -270,13 +275,13 @@ export class Reader {
   }
 
   #askForHoles(): void {
-    const { traits, chunkBytes = DATA_BYTES_MAX } = this.#options;
+    const { traits } = this.#options;
     if (this.#bursts.current !== undefined && !traits.isInterruptible) return;
     const end = Math.min(this.#confirmedEnd, this.#assembly.outBytes + AHEAD_BYTES_MAX - DATA_BYTES_MAX);
     while (this.#reads.hasRoom && this.#options.mayAsk()) {
       const hole = this.#assembly.firstMissing(end);
       if (hole === undefined) return;
-      const size = Math.min(chunkBytes, hole.end - hole.start);
+      const size = Math.min(this.#chunkBytes, hole.end - hole.start);
       this.#raiseFloor(this.#reads.ask(hole.start, size));
       this.#assembly.cover(hole.start, hole.start + size);
       if (!this.#readsOnly) this.#repairs++;
@@ -284,7 +289,7 @@ export class Reader {
   }
 
   #askForBurst(): void {
-    const { traits, sizeBytes, chunkBytes = DATA_BYTES_MAX } = this.#options;
+    const { traits, sizeBytes } = this.#options;
     if (this.#readsOnly || this.#bursts.current !== undefined || this.#assembly.heldBackBytes > AHEAD_BYTES_HIGH) {
       return;
     }
@@ -297,7 +302,7 @@ export class Reader {
     }
     this.#front = Math.min(sizeBytes, this.#assembly.heldUntil(this.#front));
     if (this.#front >= sizeBytes) return;
-    if (sizeBytes - this.#front <= 2 * chunkBytes) {
+    if (sizeBytes - this.#front <= 2 * this.#chunkBytes) {
       // Too little for a burst.
       this.#gaps.push({ start: this.#front, confirmAt: 0 });
       this.#front = sizeBytes;

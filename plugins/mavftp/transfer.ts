@@ -4,6 +4,7 @@
  */
 import { DriverError } from "../../lib/driver/mod.ts";
 import { burstRate, PROBE_BYTES } from "./burst_probe.ts";
+import { boundedChunk, radioChunk } from "./chunk.ts";
 import { isNak } from "./channel.ts";
 import { sleep } from "./clock.ts";
 import { fileCrc } from "./crc.ts";
@@ -36,8 +37,6 @@ const CRC_TRIES_MIN = 3;
 const SAMPLES = 10;
 /** Below this rate a burst of 35 kB would be too coarse, bytes a second. */
 const BURST_RATE_MIN = 64 * 1024;
-/** An air frame of a telemetry radio holds 252 bytes: a packet with more data takes two, and both must arrive. */
-const RADIO_CHUNK_BYTES = 110;
 const RADIO_WINDOW = 8;
 
 /** Where the bytes go. */
@@ -221,7 +220,8 @@ class Transfer {
     const { channel } = station;
     const startBytes = landing.positionBytes;
     const isSlow = station.hasRadio || Math.min(rateMax, linkRate) < BURST_RATE_MIN;
-    const readsOnly = isSlow || experience.prefersReads || await this.#wouldBurstTooLong(open, startBytes);
+    const burstChunk = isSlow || experience.prefersReads ? undefined : await this.#burstChunk(open, startBytes);
+    const readsOnly = burstChunk === undefined;
     const pieces = this.#ahead.filter(({ at, bytes }) => at + bytes.length > startBytes && at < open.sizeBytes);
     const reader = new Reader({
       channel,
@@ -232,7 +232,7 @@ class Transfer {
       startBytes,
       ahead: pieces,
       anchor: this.#anchor,
-      chunkBytes: station.hasRadio ? RADIO_CHUNK_BYTES : DATA_BYTES_MAX,
+      chunkBytes: station.hasRadio ? radioChunk(this.#traits) : burstChunk ?? DATA_BYTES_MAX,
       readsOnly,
       isOrdered: station.port.isOrdered,
       onBytes: (bytes) => this.#land(bytes),
@@ -264,15 +264,15 @@ class Transfer {
     }
   }
 
-  /** Whether a burst that nothing stops would go on for too long after the vehicle was armed. */
-  async #wouldBurstTooLong(open: OpenFile, startBytes: number): Promise<boolean> {
+  /** Bytes of a packet of a burst; `undefined` where reads are better. */
+  async #burstChunk(open: OpenFile, startBytes: number): Promise<number | undefined> {
     const { station: { channel }, experience, signal } = this.#options;
-    const { unstoppableBytes, burstMsMax } = this.#traits;
     const { session, sizeBytes } = open;
-    const bytes = Math.min(unstoppableBytes, sizeBytes - startBytes);
-    if (bytes <= PROBE_BYTES) return false;
-    experience.burstBytesPerMs ??= await burstRate({ channel, session, sizeBytes, traits: this.#traits, signal });
-    return bytes > (experience.burstBytesPerMs ?? 0) * burstMsMax;
+    const traits = this.#traits;
+    const restBytes = sizeBytes - startBytes;
+    if (Math.min(traits.unstoppableBytes, restBytes) <= PROBE_BYTES) return DATA_BYTES_MAX;
+    experience.burstBytesPerMs ??= await burstRate({ channel, session, sizeBytes, traits, signal });
+    return boundedChunk(traits, restBytes, experience.burstBytesPerMs ?? 0, channel.rtt.smoothedMs ?? 0);
   }
 
   #failure: unknown;

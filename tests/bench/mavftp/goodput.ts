@@ -26,7 +26,7 @@ interface Run {
 }
 
 /** From the request that opens the log to its last data, milliseconds. */
-function readingMs(before: VehicleStats, after: VehicleStats): number {
+export function readingMs(before: VehicleStats, after: VehicleStats): number {
   const opened = after.landmarks.slice(before.landmarks.length).find(({ opcode }) => opcode === "OpenFileRO");
   if (opened === undefined || after.lastDataMs === undefined) throw new Error("Nothing was fetched");
   return after.lastDataMs - opened.atMs;
