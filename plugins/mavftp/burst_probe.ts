@@ -4,7 +4,7 @@
  */
 import { type FtpChannel, SEQ_JUMP } from "./channel.ts";
 import { sleep } from "./clock.ts";
-import { DATA_BYTES_MAX, type FtpReply, NAK, nakCode, OPCODE, seqDistance } from "./ftp_codec.ts";
+import { addSeq, DATA_BYTES_MAX, type FtpReply, NAK, nakCode, OPCODE, seqDistance } from "./ftp_codec.ts";
 import type { ServerTraits } from "./traits.ts";
 
 /** Packets of the burst that is measured. */
@@ -41,6 +41,7 @@ async function measure({ channel, session, sizeBytes, traits, signal }: ProbeOpt
   const over = new AbortController();
   const stop = () => over.abort();
   signal.addEventListener("abort", stop, { once: true });
+  const startMs = clock.nowMs();
   let seq = 0;
   let firstMs = 0;
   let lastMs = 0;
@@ -56,13 +57,16 @@ async function measure({ channel, session, sizeBytes, traits, signal }: ProbeOpt
     if (reply.offset < start || reply.data.length === 0) return;
     const end = reply.offset + reply.data.length;
     lastMs = clock.nowMs();
-    if (packets++ === 0) [firstMs, firstEnd] = [lastMs, end];
+    if (packets++ === 0) {
+      [firstMs, firstEnd] = [lastMs, end];
+      // The first measure of the way: opening a file takes as long as the card does.
+      if (reply.seq === addSeq(seq, 1)) channel.rtt.sample(lastMs - startMs);
+    }
     lastEnd = Math.max(lastEnd, end);
     if (end >= sizeBytes) stop();
   };
   try {
     seq = channel.post({ opcode: OPCODE.BURST, session, offset: start, size: DATA_BYTES_MAX }, 1);
-    const startMs = clock.nowMs();
     for (let seen = -1; seen !== packets;) {
       seen = packets;
       const silenceMs = Math.max(traits.silenceMinMs, channel.rtt.rtoMs, lastMs - firstMs);

@@ -26,6 +26,8 @@ export interface Burst {
   readonly sentMs: number;
   /** Where the one before it was when this one was asked for; `undefined` when there was none. */
   readonly askedAt: number | undefined;
+  /** When its first packet came. */
+  firstMs: number;
   lastMs: number;
   packets: number;
   /** Offset behind its last packet. */
@@ -89,7 +91,7 @@ export class Bursts {
     const seq = channel.post({ opcode: OPCODE.BURST, session, offset: start, size: chunkBytes }, jump);
     const nowMs = channel.clock.nowMs();
     this.count++;
-    return { seq, start, until, askedAt, sentMs: nowMs, lastMs: nowMs, packets: 0, front: start };
+    return { seq, start, until, askedAt, sentMs: nowMs, firstMs: nowMs, lastMs: nowMs, packets: 0, front: start };
   }
 
   /**
@@ -136,7 +138,7 @@ export class Bursts {
     else if (reply.seq === addSeq(burst.seq, 1) && burst.askedAt === undefined) {
       channel.rtt.sample(nowMs - burst.sentMs);
     }
-    burst.packets++;
+    if (burst.packets++ === 0) burst.firstMs = nowMs;
     burst.lastMs = nowMs;
     burst.front = Math.max(burst.front, end);
     this.#silences = 0;

@@ -326,13 +326,14 @@ export class Reader {
   #onBurstEnd({ burst, isRelayed }: BurstEnd): void {
     if (burst.until !== undefined) this.#assembly.uncover(burst.start, burst.until);
     if (isRelayed) return;
-    if (burst.packets > 0 && burst.lastMs - burst.sentMs > this.#options.traits.burstMsMax) this.#readOnly();
+    if (burst.packets > 0 && burst.lastMs - burst.firstMs > this.#options.traits.burstMsMax) this.#readOnly();
     // Nothing comes any more: all gaps are losses.
     for (const gap of this.#gaps) gap.confirmAt = Math.min(gap.confirmAt, this.#packets);
   }
 
   #readOnly(): void {
     this.#readsOnly = true;
+    this.#chunkBytes = DATA_BYTES_MAX;
     if (this.#front < this.#options.sizeBytes) this.#gaps.push({ start: this.#front, confirmAt: 0 });
     this.#front = this.#options.sizeBytes;
   }

@@ -2,16 +2,13 @@
  * Measures the program against its peers on the same work in the same run: `deno task bench [workload…] [--runs N]`.
  * Alternating runs, medians and ratios; the table goes to `tests/bench/RESULTS.md`. Nothing here is a test.
  */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { hasCommand } from "../support/needs.ts";
 import { measure, median, type Sample } from "./measure.ts";
+import { benchMavftp } from "./mavftp/mod.ts";
 import { residentTable } from "./resident.ts";
+import { writeBody } from "./results.ts";
 import type { Workload } from "./work.ts";
 import { WORKLOADS } from "./workloads.ts";
-
-const RESULTS = fileURLToPath(new URL("./RESULTS.md", import.meta.url));
 
 interface Row {
   workload: string;
@@ -107,5 +104,6 @@ ${Deno.build.target}, ${navigator.hardwareConcurrency} cores · Deno ${Deno.vers
   ["rsync", "--version"],
 )}
 `;
-console.log(text);
-if (names.length === 0) writeFileSync(join(RESULTS), text);
+if (names.length === 0 || rows.length > 0 || resident !== "") console.log(text);
+if (names.length === 0) writeBody(text);
+if (names.length === 0 || names.some((name) => name.startsWith("mavftp"))) await benchMavftp(names);

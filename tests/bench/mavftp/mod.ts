@@ -1,0 +1,75 @@
+/**
+ * The driver `mavftp` on simulated autopilots, in real time and over real sockets: `deno task bench mavftp`, or one part
+ * of it such as `deno task bench mavftp-goodput`. Each part writes a section of `tests/bench/RESULTS.md`.
+ */
+import { loadavg } from "node:os";
+import { writeSection } from "../results.ts";
+import { ardupilot } from "./ardupilot.ts";
+import { cost } from "./cost.ts";
+import { flight } from "./flight.ts";
+import { goodput } from "./goodput.ts";
+import { interruptions } from "./interruptions.ts";
+import { radio } from "./radio.ts";
+import { slowDisk } from "./slow_disk.ts";
+
+const NAME = "mavftp";
+
+interface Part {
+  name: string;
+  title: string;
+  what: string;
+  /** Lines of Markdown; `dir` is for its files. */
+  run(dir: string): Promise<string[]>;
+}
+
+const PARTS: readonly Part[] = [
+  {
+    name: "goodput",
+    title: "Goodput beside other clients",
+    what:
+      "PX4, 500 kB/s, 20 ms there and back, kB/s by the vehicle's own count. Requests are those beyond the ones that " +
+      "the same log takes without loss, for each packet that the link lost either way.",
+    run: (dir) => goodput(5, dir),
+  },
+  {
+    name: "cost",
+    title: "What the driver costs",
+    what: "One log of 6 MB from PX4, proof included; with the programs that read and write a serial port.",
+    run: cost,
+  },
+  {
+    name: "radio",
+    title: "Telemetry radio",
+    what: "Frames of 252 bytes, 400 ms there and back; one log of 24 kB, medians of 3 seeds.",
+    run: radio,
+  },
+  { name: "ardupilot", title: "ArduPilot", what: "One log of 600 kB, a seed each.", run: ardupilot },
+  {
+    name: "interruptions",
+    title: "Interruptions",
+    what:
+      "What was under way when it happened counts as sent; so does what proves afterwards that the log is the same.",
+    run: interruptions,
+  },
+  { name: "flight", title: "Arming", what: "By the vehicle's clock, 10 ms each way included.", run: flight },
+  { name: "slow-disk", title: "A disk that hangs", what: "PX4, 500 kB/s, 20 ms there and back.", run: slowDisk },
+];
+
+/** Measures what is named: all parts by `mavftp` or by no name at all, or single ones. */
+export async function benchMavftp(names: readonly string[]): Promise<void> {
+  for (const { name, title, what, run } of PARTS) {
+    const full = `${NAME}-${name}`;
+    if (names.length > 0 && !names.includes(NAME) && !names.includes(full)) continue;
+    console.error(`${full}: ${what}`);
+    const dir = await Deno.makeTempDir({ prefix: "filesync-bench-" });
+    try {
+      const lines = await run(dir);
+      const load = `\`deno task bench ${full}\`, load average ${
+        loadavg()[0]!.toFixed(0)
+      } on ${navigator.hardwareConcurrency} cores`;
+      writeSection(full, [`## mavftp: ${title}`, "", what, "", ...lines, "", load].join("\n"));
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  }
+}
