@@ -13,6 +13,8 @@ const FOLDER = "files";
 export interface DriveOptions {
   /** @default {64} */
   sizeMib?: number;
+  /** So many, most of them empty, so that a listing takes its time: `folder 0`, … @default {0} */
+  folders?: number;
 }
 
 export class DriveEnd {
@@ -35,7 +37,11 @@ export class DriveEnd {
   }
 
   /** Makes a drive of what lies in `dir`, plugs it in, and shows it there. */
-  static async open(dir: string, role: "source" | "target", { sizeMib = 64 }: DriveOptions = {}): Promise<DriveEnd> {
+  static async open(
+    dir: string,
+    role: "source" | "target",
+    { sizeMib = 64, folders = 0 }: DriveOptions = {},
+  ): Promise<DriveEnd> {
     const drive = await LoopDrive.make(dirname(dir), { sizeMib });
     const end = new DriveEnd(dir, drive, role);
     await Deno.mkdir(end.point);
@@ -46,6 +52,7 @@ export class DriveEnd {
       await tool("cp", "-a", `${dir}/${name}`, `${end.point}/${FOLDER}/${name}`);
       await Deno.remove(`${dir}/${name}`, { recursive: true });
     }
+    for (let n = 0; n < folders; n++) await Deno.mkdir(`${end.point}/${FOLDER}/folder ${n}`, { recursive: true });
     await drive.unmount(end.point);
     await end.#show();
     return end;
@@ -55,7 +62,8 @@ export class DriveEnd {
   async pull(): Promise<void> {
     if (this.drive.device === undefined) return;
     this.#before = this.drive.device;
-    await this.#hide();
+    // Whoever watches a target is to see that it is empty, and not that it is dead.
+    if (this.#mode === "rw") await this.#hide();
     await this.drive.pull({ isInUse: true });
     await this.drive.detach();
   }
