@@ -1,6 +1,6 @@
 /** `why`, `retry`, `forget`, `manifest` with real files, beside a `sync` that runs and without one. */
 import assert from "node:assert/strict";
-import { filesync, inTempDir, jsonLines, localJob, Running } from "./support.ts";
+import { filesync, HAS_DENO, inTempDir, jsonLines, localJob, Running } from "./support.ts";
 
 /** Uploads fail at once where the target holds something else under that name. */
 const PICKY = { on_conflict: "park" };
@@ -148,7 +148,10 @@ Deno.test("retry has a sync that runs deliver what was parked, at once", async (
   });
 });
 
-Deno.test("why tells when the next try is by the clock of the sync that runs, and retry does not wait for it", async () => {
+const NEXT_TRY = "why tells when the next try is by the clock of the sync that runs, and retry does not wait for it";
+
+// Its target is a plugin that Deno runs.
+Deno.test({ name: NEXT_TRY, ignore: !HAS_DENO }, async () => {
   await inTempDir(async (dir) => {
     const env = { FILESYNC_PLUGIN_PATH: `${dir}/plugins` };
     await moodyDriver(dir);

@@ -5,6 +5,8 @@ const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
 
 /** The program from source, or another form of it that is to pass the same tests: `one_file_suite_test.ts`. */
 const OTHER = Deno.env.get("FILESYNC_TEST_PROGRAM");
+/** Whether Deno is at hand where the program runs, for a plugin that needs it. */
+export const HAS_DENO = OTHER === undefined;
 const [PROGRAM, ...BEFORE]: [string, ...string[]] = OTHER === undefined
   ? [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN]
   : [OTHER];

@@ -97,6 +97,37 @@ Deno.test("compile honours $DENORT_BIN, and says what deno compile says when tha
   });
 });
 
+testNeeding(
+  "python3",
+  "compile honours an archive of denort that lies where Deno keeps what it downloads",
+  async () => {
+    await inTempDir(async (dir) => {
+      const { denoDir } = JSON.parse((await run(Deno.execPath(), ["info", "--json"])).text) as { denoDir: string };
+      const own = join(dir, "deno");
+      const release = join(own, "dl/release", `v${Deno.version.deno}`);
+      Deno.mkdirSync(release, { recursive: true });
+      for (const { name } of Deno.readDirSync(denoDir)) {
+        if (name !== "dl") Deno.symlinkSync(join(denoDir, name), join(own, name));
+      }
+      for (const { name } of Deno.readDirSync(join(denoDir, "dl"))) {
+        if (name !== "release") Deno.symlinkSync(join(denoDir, "dl", name), join(own, "dl", name));
+      }
+      Deno.symlinkSync(Deno.execPath(), join(dir, "denort"));
+      const archive = join(release, `denort-${Deno.build.target}.zip`);
+      const zipped = await run("python3", ["-m", "zipfile", "-c", archive, "denort"], { cwd: dir });
+      assert.equal(zipped.code, 0, zipped.text);
+      const compile = new URL("cli/build/compile.ts", SOURCE_ROOT).pathname;
+      const made = await run(
+        Deno.execPath(),
+        ["run", "-A", "--no-prompt", compile, "--runtime", "denort", "--out", join(dir, "out")],
+        { env: { DENO_DIR: own } },
+      );
+      assert.equal(made.code, 0, made.text);
+      assert.match(made.text, /with denort/);
+    });
+  },
+);
+
 Deno.test("compile never takes a runtime whose hash is another than the pinned one", async () => {
   await inTempDir(async (dir) => {
     // A registry's mirror that gives something else.

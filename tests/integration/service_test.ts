@@ -64,6 +64,17 @@ testNeeding(
       await until(bed, "cmp -s /srv/in/2.log /srv/out/2.log");
       assert.equal(await must(bed, "systemctl show filesync -p NRestarts --value"), "1\n");
 
+      // One that lives and does nothing is ended by the watchdog, and started again.
+      const dropIn = "/etc/systemd/system/filesync.service.d";
+      await must(
+        bed,
+        `mkdir ${dropIn} && printf '[Service]\\nWatchdogSec=10\\nRestartSec=1\\n' > ${dropIn}/soon.conf &&
+         systemctl daemon-reload && systemctl restart filesync && systemctl kill --kill-whom=main -s STOP filesync`,
+      );
+      await until(bed, "journalctl -u filesync | grep -q 'Watchdog timeout'");
+      await must(bed, "echo three > /srv/in/3.log");
+      await until(bed, "cmp -s /srv/in/3.log /srv/out/3.log");
+
       await must(bed, "systemctl stop filesync && systemctl show filesync -p Result --value | grep -qx success");
       assert.match(await must(bed, "filesync service uninstall"), /^done {3}.*filesync\.service is removed$/m);
       await must(bed, "test ! -e /etc/systemd/system/filesync.service && test -s /var/lib/filesync/filesync.db");
