@@ -1,8 +1,8 @@
 /**
- * A download that is slowed by its limit lets the kernel read ahead of it (1.5 MB at 6 MB/s on loopback): those bytes have crossed the link, are
- * lost with a driver that is killed, and are fetched again. So while it is slowed the kernel takes no more than the limit
- * needs on this link: what moves in two round trips. A download that is not slowed reads as fast as the kernel does, and
- * a long fast link needs all that the kernel gives.
+ * A download that is slowed by its limit lets the kernel read ahead of it (1.5 MB at 6 MB/s on loopback): those bytes have
+ * crossed the link, are lost with a driver that is killed, and are fetched again. So while it is slowed the kernel takes
+ * no more than the limit needs on this link: what moves in two round trips. A download that is not slowed reads as fast as
+ * the kernel does, and a long fast link needs all that the kernel gives.
  */
 import { TcpSocket } from "./tcp_socket.ts";
 
