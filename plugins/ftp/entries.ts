@@ -88,16 +88,19 @@ export async function publishedPath(session: Session, path: string): Promise<str
 /** {@linkcode lookUp} for servers without SIZE: in the listing of the directory above. */
 async function lookUpInListing(session: Session, path: string): Promise<Found | undefined> {
   const slash = path.lastIndexOf("/");
+  const directory = path.slice(0, Math.max(0, slash));
   let found: Found | undefined;
   try {
-    await readListing(session, path.slice(0, Math.max(0, slash)), (entry) => {
+    await readListing(session, directory, (entry) => {
       if (entry.name === path.slice(slash + 1) && entry.kind !== "other") {
         found = entry.kind === "file" ? fileOf(entry) : { kind: "directory" };
       }
     });
   } catch (error) {
-    if (error instanceof ReplyError && error.code === 550) return undefined;
-    throw error;
+    if (!(error instanceof ReplyError) || error.isTransient) throw error;
+    // Some servers refuse a directory that is not there with 501.
+    const isThere = error.code !== 550 && isDone(await session.control.command(`CWD ${session.path(directory)}`));
+    if (isThere) throw error;
   }
   return found;
 }

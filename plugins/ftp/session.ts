@@ -124,8 +124,10 @@ export class Session {
       const reply = await this.control.reply(REPLY_TIMEOUT_MS, "EPSV");
       const port = portOf(reply);
       if (port !== undefined) return { connecting: this.#connectData(port), isSent: true };
-      // Without a port the command is refused, some time: then both are sent one after the other.
-      while ((await this.control.reply(REPLY_TIMEOUT_MS, verbOf(command))).code < 200);
+      // Without a port the command is refused, and both are sent one after the other; or the server waits for a
+      // connection that nobody makes.
+      const refusal = await this.control.reply(REPLY_TIMEOUT_MS, verbOf(command));
+      if (refusal.code < 200) throw new ConnectionLost(new ReplyError("EPSV", reply).message);
     }
     let reply: Reply | undefined;
     if (!memory.has("noEpsv")) {

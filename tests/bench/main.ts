@@ -1,6 +1,7 @@
 /**
  * Measures the program against its peers on the same work in the same run: `deno task bench [workload…] [--runs N]`.
- * Alternating runs, medians and ratios; the table goes to `tests/bench/RESULTS.md`. Nothing here is a test.
+ * Alternating runs, medians and ratios; the table goes to `tests/bench/RESULTS.md` when nothing was left out. Nothing here
+ * is a test. What cannot be measured on this machine is said in its place, and costs the others nothing.
  */
 import { hasCommand } from "../support/needs.ts";
 import { measure, median, type Sample } from "./measure.ts";
@@ -9,6 +10,9 @@ import { residentTable } from "./resident.ts";
 import { writeBody } from "./results.ts";
 import type { Workload } from "./work.ts";
 import { WORKLOADS } from "./workloads.ts";
+
+/** After so long no further round of a workload is begun, milliseconds: all of them together take less than ten minutes. */
+const ROUNDS_MS = 30_000;
 
 interface Row {
   workload: string;
@@ -28,8 +32,11 @@ async function runWorkload(workload: Workload, runs: number): Promise<Row[]> {
       who,
       samples: [],
     }));
+    let countedSinceMs = Infinity;
     // The first round warms caches and is not counted.
     for (let round = 0; round <= runs; round++) {
+      if (round === 1) countedSinceMs = performance.now();
+      if (performance.now() - countedSinceMs > ROUNDS_MS) break;
       for (const [index, { argv }] of contenders.entries()) {
         await workload.reset(dir);
         const sample = await measure(argv, dir);
@@ -43,10 +50,23 @@ async function runWorkload(workload: Workload, runs: number): Promise<Row[]> {
   }
 }
 
+/** Runs `measureIt`; what prevents it becomes a line of the report. */
+async function unlessPrevented<T>(name: string, measureIt: () => Promise<T>): Promise<T | undefined> {
+  console.error(name);
+  try {
+    return await measureIt();
+  } catch (error) {
+    const words = (error instanceof Error ? error.message : String(error)).split("\n")[0]!;
+    console.error(`${name}: ${words}`);
+    prevented.push(`- **${name}** could not be measured: ${words}`);
+    return undefined;
+  }
+}
+
 function table(rows: Row[]): string {
   const lines = [
-    "| workload | who | wall s (min, median, max) | ratio to the first | CPU s (user + system) | of it its own process | memory MiB |",
-    "|---|---|---|---|---|---|---|",
+    "| workload | who | runs | wall s (min, median, max) | ratio to the first | CPU s (user + system) | of it its own process | memory MiB |",
+    "|---|---|---|---|---|---|---|---|",
   ];
   for (const row of rows) {
     const first = rows.find((other) => other.workload === row.workload)!;
@@ -60,6 +80,7 @@ function table(rows: Row[]): string {
     const cells = [
       row.workload,
       row.who,
+      String(walls.length),
       range,
       ratio.toFixed(2),
       cpu.toFixed(2),
@@ -81,22 +102,28 @@ const runsAt = Deno.args.indexOf("--runs");
 const runs = runsAt < 0 ? 5 : Number(Deno.args[runsAt + 1]);
 const names = Deno.args.filter((arg, at) => !arg.startsWith("--") && (runsAt < 0 || at !== runsAt + 1));
 const rows: Row[] = [];
+const prevented: string[] = [];
+const startMs = performance.now();
 for (const workload of WORKLOADS.filter(({ name }) => names.length === 0 || names.includes(name))) {
-  console.error(`${workload.name}: ${workload.what}`);
-  rows.push(...await runWorkload(workload, runs));
+  rows.push(...await unlessPrevented(workload.name, () => runWorkload(workload, runs)) ?? []);
 }
-const resident = names.length === 0 || names.includes("resident") ? await residentTable() : "";
+const isResident = names.length === 0 || names.includes("resident");
+const resident = isResident ? await unlessPrevented("resident", residentTable) ?? "" : "";
+const minutes = (performance.now() - startMs) / 60_000;
 const text = `# Speed, measured
 
-Written by \`deno task bench\`. Whole processes, start included; ${runs} alternating runs after one that is not counted.
-Ratios count, seconds do not: machines differ. rclone and lftp do not fsync and do not hash; FileSync does both. "Its own
+Written by \`deno task bench\` in one go of ${
+  minutes.toFixed(1)
+} minutes. Whole processes, start included; at most ${runs}
+alternating runs after one that is not counted, fewer where one takes long. Ratios count, seconds do not: machines differ. rclone and lftp do not fsync and do not hash; FileSync does both. "Its own
 process" is the host of FileSync without its drivers, its start included (about 0.2 s).
 
 ${WORKLOADS.map(({ name, what }) => `- **${name}**: ${what}`).join("\n")}
 
 ${table(rows)}
 
-${resident}
+${[...prevented, resident].join("\n")}
+
 ${Deno.build.target}, ${navigator.hardwareConcurrency} cores · Deno ${Deno.version.deno} · ${await version([
   "rclone",
   "version",
@@ -106,4 +133,7 @@ ${Deno.build.target}, ${navigator.hardwareConcurrency} cores · Deno ${Deno.vers
 `;
 if (names.length === 0 || rows.length > 0 || resident !== "") console.log(text);
 if (names.length === 0) writeBody(text);
-if (names.length === 0 || names.some((name) => name.startsWith("mavftp"))) await benchMavftp(names);
+if (names.length === 0 || names.some((name) => name.startsWith("mavftp"))) {
+  await unlessPrevented("mavftp", () => benchMavftp(names));
+}
+if (prevented.length > 0) Deno.exitCode = 1;

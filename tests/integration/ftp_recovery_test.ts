@@ -176,6 +176,48 @@ odd(
 );
 
 odd(
+  "refuses with 501 what is not there is believed that it is not there",
+  () =>
+    withProxy(
+      "pyftpdlib",
+      refusing(/^(MLS[DT]|SIZE|MDTM) .*gone/, "501 Syntax error in parameters or arguments."),
+      async (bed, _proxy, { driver }) => {
+        await bed.write("d/a.ulg", "abc");
+        await rejectsWith("not_found", () => driver.stat({ path: "d/gone.ulg" }, directCall()));
+        await rejectsWith("not_found", () => driver.stat({ path: "gone/a.ulg" }, directCall()));
+        await rejectsWith("not_found", () => driver.list({ directory: "gone" }, directCall()));
+        const spoolFile = `${bed.local}/part`;
+        await Deno.writeFile(spoolFile, new Uint8Array());
+        const params = { path: "gone/a.ulg", spoolFile, offsetBytes: 0, expect: { sizeBytes: 3, modifiedMs: 1 } };
+        await rejectsWith("not_found", () => driver.download(params, directCall()));
+        assert.equal((await driver.stat({ path: "d/a.ulg" }, directCall())).kind, "file");
+      },
+    ),
+);
+
+odd(
+  "has no port for a command that comes together with EPSV is asked again later",
+  () =>
+    withProxy("pyftpdlib", {}, async (bed, proxy, { driver }) => {
+      for (let n = 0; n < 3; n++) await bed.write(`${n}.ulg`, "abc");
+      const fetchOne = async (path: string) => {
+        const { path: _, kind: __, ...expect } = await driver.stat({ path }, directCall());
+        const spoolFile = `${bed.local}/${path}.part`;
+        await Deno.writeFile(spoolFile, new Uint8Array());
+        await driver.download({ path, spoolFile, offsetBytes: 0, expect }, directCall());
+      };
+      await fetchOne("0.ulg");
+      // The command that came with EPSV is refused then, too, and must not be taken for the reply to a later one.
+      proxy.hooks.onCommand = (line) => line === "EPSV" ? "425 Cannot open a data connection." : undefined;
+      await rejectsWith("unavailable", () => fetchOne("1.ulg"));
+      delete proxy.hooks.onCommand;
+      await fetchOne("1.ulg");
+      await fetchOne("2.ulg");
+      for (let n = 0; n < 3; n++) assert.equal(await Deno.readTextFile(`${bed.local}/${n}.ulg.part`), "abc");
+    }),
+);
+
+odd(
   "takes -a for a name is asked without it",
   () =>
     withProxy("pyftpdlib", refusing(/^MLS[DT]|^LIST -a/, "550 No such file."), async (bed, _proxy, { driver }) => {
