@@ -158,14 +158,16 @@ async function downloadParams(bench: Bench, path: string): Promise<Record<string
 async function killsDownloads({ bench, start }: Stage): Promise<void> {
   const whole = content(BIG_BYTES);
   await bench.device.put("big.ulg", whole, MODIFIED_MS);
-  for (const atBytes of [1, BIG_BYTES / 8, BIG_BYTES / 4]) {
+  const last = BIG_BYTES / 4;
+  for (const atBytes of [1, BIG_BYTES / 8, last]) {
     const params = await downloadParams(bench, "big.ulg");
     const wire = await start();
     await growsTo(wire, { ...params, maxBytesPerSecond: SLOW * 4 }, atBytes);
     await wire.kill();
     const partial = await Deno.readFile(params.spoolFile);
     assertPrefix(partial, whole, `what was fetched when the process was killed at ${atBytes} bytes`);
-    if (bench.can.resumeDownload !== true) continue;
+    // Once is enough: over a slow link all of it takes its time.
+    if (bench.can.resumeDownload !== true || atBytes !== last) continue;
     const { spoolFile } = params;
     const { bytes } = await bench.download("big.ulg", { spoolFile, offsetBytes: partial.length });
     assertBytes(bytes, whole, "the file that was resumed after the kill");

@@ -1,6 +1,6 @@
 /** The conformance suite of `lib/conformance` as tests of a driver's own. */
 import assert from "node:assert/strict";
-import { casesOf, type Fixture } from "../../lib/conformance/mod.ts";
+import { casesOf, faultChecksOf, type Fixture } from "../../lib/conformance/mod.ts";
 import { discoverPlugins, type Plugin } from "../../lib/host/mod.ts";
 
 export {
@@ -15,10 +15,10 @@ export {
   type TestDevice,
 } from "../../lib/conformance/mod.ts";
 
-/** Registers the suite as tests named `<name>: <case> [<role>]`. */
+/** Registers the suite, its fault script included, as tests named `<name>: <case> [<role>]`. */
 export function conformanceSuite(name: string, fixture: Fixture, only = /./): void {
   for (const role of fixture.roles) {
-    for (const check of casesOf(fixture, role)) {
+    for (const check of [...casesOf(fixture, role), ...faultChecksOf(fixture, role)]) {
       if (!only.test(check.name)) continue;
       Deno.test(`${name}: ${check.name} [${role}]`, async () => void await check.run());
     }
