@@ -5,6 +5,7 @@ import { discoverPlugins, HostedDevice, type PluginSettings } from "../../lib/ho
 import { casesOf, describedFixture, faultChecksOf, parseDescription, pluginIn } from "../conformance/suite.ts";
 import { failureOf } from "../faults/bad_drivers/open.ts";
 import { hasCommand, testNeeding } from "../support/needs.ts";
+import { canBoot, withSystemd } from "../support/systemd_bed.ts";
 
 const EXAMPLE = new URL("../../plugins/examples/folder/", import.meta.url);
 const NOSY = new URL("../faults/bad_drivers/nosy.py", import.meta.url);
@@ -149,3 +150,40 @@ for (const role of ["source", "target"] as const) {
     for (const { run } of checks) await run();
   }, CAN_WRAP);
 }
+
+testNeeding(
+  "systemd",
+  "systemd-run as a wrapper hands on the pipes and bounds the memory of all that runs in it",
+  async () => {
+    await withSystemd(async (bed) => {
+      await Deno.copyFile(new URL("folder.py", EXAMPLE), `${bed.share}/folder.py`);
+      const params = {
+        protocol: 1,
+        device: "x",
+        role: "source",
+        args: { dir: "/tmp" },
+        spoolDir: "/tmp",
+        stateDir: "/tmp",
+      };
+      await Deno.writeTextFile(
+        `${bed.share}/init`,
+        JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params }) + "\n",
+      );
+      const scope = "systemd-run --scope --quiet -p MemoryMax=64M -p MemorySwapMax=0 -p CPUQuota=50%";
+      // Its stdin ends, and with it the driver and the scope.
+      const answer = await bed.sh(`(cat /share/init; sleep 3) | ${scope} /usr/bin/python3 /share/folder.py`);
+      assert.equal(answer.code, 0, answer.text);
+      assert.match(answer.text, /"id": 1, "result": \{"name": "folder"/);
+      // The kernel ends some of them, or all, as soon as they hold too much together.
+      await Deno.writeTextFile(
+        `${bed.share}/eat.py`,
+        "import time\nx = b'x' * (40 << 20)\ntime.sleep(3)\nprint('lived')\n",
+      );
+      const eaten = await bed.sh(`${scope} sh -c 'for n in 1 2 3; do python3 /share/eat.py & done; wait'`);
+      assert.ok((eaten.text.match(/^lived$/gm) ?? []).length < 3, "three times 40 MiB fit into 64 MiB");
+      const alone = await bed.sh(`${scope} python3 /share/eat.py`);
+      assert.equal(alone.text, "lived\n");
+    });
+  },
+  canBoot(),
+);
