@@ -27,6 +27,25 @@ Deno.test("radioChunk() keeps the air busy with as many reads as the server take
   assert.equal(radioChunk(ARDUPILOT), 225);
 });
 
+for (const personality of ["px4-main", "px4-1.11", "ardupilot-2026"] as const) {
+  Deno.test(`a radio of 2 kB/s brings 1.3 kB/s from ${personality}`, async () => {
+    const file = personality === "ardupilot-2026" ? "/APM/LOGS/00000001.BIN" : "/fs/microsd/log/a.ulg";
+    const way = { latencyMs: 200, bytesPerSecond: 2000, frameBytes: 252 };
+    const link = { down: way, up: way, radio: { bufferBytes: 4096 } };
+    const traffic = { attitude: 0, position: 0 };
+    const bed = new Bed({ personality, files: { [file]: noise(24_000) }, link, traffic });
+    await bed.ready();
+    // Until the radio has spoken.
+    await bed.virtual.pass(1500);
+    await bed.fetch(file);
+    const { stats } = bed.core.vehicle;
+    const openedMs = stats.requests.find(({ opcode }) => opcode === "OpenFileRO")!.atMs;
+    const rate = 24_000 * 1000 / (stats.lastDataMs! - openedMs);
+    assert.ok(rate > 1300, `${rate} bytes a second`);
+    assert.equal(stats.count("BurstReadFile"), 0);
+  });
+}
+
 for (const rttMs of [20, 100, 300]) {
   Deno.test(`an ArduPilot at 100 kB/s and ${rttMs} ms brings most of it, and is silent 2.2 s after it was armed`, async () => {
     const file = "/APM/LOGS/00000001.BIN";

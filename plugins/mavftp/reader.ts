@@ -79,6 +79,7 @@ export class Reader {
       channel,
       session,
       windowMax: traits.windowMax,
+      patienceMs: traits.isInterruptible ? 0 : traits.silenceMinMs,
       isWide: this.#readsOnly,
       isOrdered,
       onLost: (asked) => this.#onReadLost(asked),

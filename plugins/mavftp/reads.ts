@@ -27,6 +27,8 @@ export interface ReadsOptions {
   session: number;
   /** Most of them at once. */
   windowMax: number;
+  /** How much later than others an answer may come, since the server waits for room on its link, milliseconds. */
+  patienceMs: number;
   /** As many as that from the start: where there is nothing but reads. */
   isWide: boolean;
   /** Nothing changes the order on this link. */
@@ -58,11 +60,19 @@ export class Reads {
 
   /** @returns the number of the request */
   ask(at: number, size: number, proof?: Proof): number {
-    const { channel, session } = this.#options;
+    const { channel, session, patienceMs } = this.#options;
     const requestSeq = channel.post({ opcode: OPCODE.READ, session, offset: at, size });
     const seq = addSeq(requestSeq, 1);
     const sentMs = channel.clock.nowMs();
-    this.#asked.set(seq, { seq, at, size, sentMs, deadlineMs: sentMs + channel.rtt.rtoMs, passed: 0, proof });
+    this.#asked.set(seq, {
+      seq,
+      at,
+      size,
+      sentMs,
+      deadlineMs: sentMs + channel.rtt.rtoMs + patienceMs,
+      passed: 0,
+      proof,
+    });
     this.count++;
     return requestSeq;
   }

@@ -134,6 +134,6 @@ ${Deno.build.target}, ${navigator.hardwareConcurrency} cores · Deno ${Deno.vers
 if (names.length === 0 || rows.length > 0 || resident !== "") console.log(text);
 if (names.length === 0) writeBody(text);
 if (names.length === 0 || names.some((name) => name.startsWith("mavftp"))) {
-  await unlessPrevented("mavftp", () => benchMavftp(names));
+  await unlessPrevented("mavftp", () => benchMavftp(names, runs));
 }
 if (prevented.length > 0) Deno.exitCode = 1;

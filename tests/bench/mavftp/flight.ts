@@ -77,7 +77,7 @@ export async function flight(dir: string): Promise<string[]> {
     lines.push(`| ${name} | ${cell(({ requestMs }) => requestMs)} | ${cell(({ streamMs }) => streamMs)} |`);
     console.error(lines.at(-1));
   };
-  add("nothing else runs", await trials(dir));
+  add("the machine as it is", await trials(dir));
   add("two busy processes for each core", await underLoad(() => trials(dir)));
   return lines;
 }

@@ -77,6 +77,8 @@ async function round(loss: number, seed: number, dir: string) {
 /** Measures `seeds` rounds at each loss. @returns lines of Markdown */
 export async function goodput(seeds: number, dir: string): Promise<string[]> {
   const lines = [
+    `Medians of ${seeds} seeds.`,
+    "",
     `| loss each way | wanted | FileSync: median (least, most) | pymavlink ${await pymavlinkVersion()} | lock-step | requests for each lost packet | simulator's CPU |`,
     "|---|---|---|---|---|---|---|",
   ];

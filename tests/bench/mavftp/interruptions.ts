@@ -9,7 +9,7 @@ import { program as command } from "../work.ts";
 import { childrenOf, wait } from "./processes.ts";
 
 const SIZE_BYTES = 700_000;
-const TRIALS = 3;
+const TRIALS = 2;
 const WAYS: { name: string; transport: () => TransportOptions; rate: number; needs?: string }[] = [
   { name: "UDP, 400 kB/s", transport: () => ({ kind: "udp-listen", port: 0 }), rate: 400_000 },
   { name: "TCP, 400 kB/s", transport: () => ({ kind: "tcp", port: 0 }), rate: 400_000 },

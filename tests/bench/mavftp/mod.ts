@@ -19,7 +19,7 @@ interface Part {
   title: string;
   what: string;
   /** Lines of Markdown; `dir` is for its files. */
-  run(dir: string): Promise<string[]>;
+  run(dir: string, seeds: number): Promise<string[]>;
 }
 
 const PARTS: readonly Part[] = [
@@ -29,7 +29,7 @@ const PARTS: readonly Part[] = [
     what:
       "PX4, 500 kB/s, 20 ms there and back, kB/s by the vehicle's own count. Requests are those beyond the ones that " +
       "the same log takes without loss, for each packet that the link lost either way.",
-    run: (dir) => goodput(5, dir),
+    run: (dir, seeds) => goodput(seeds, dir),
   },
   {
     name: "cost",
@@ -55,15 +55,15 @@ const PARTS: readonly Part[] = [
   { name: "slow-disk", title: "A disk that hangs", what: "PX4, 500 kB/s, 20 ms there and back.", run: slowDisk },
 ];
 
-/** Measures what is named: all parts by `mavftp` or by no name at all, or single ones. */
-export async function benchMavftp(names: readonly string[]): Promise<void> {
+/** Measures what is named: all parts by `mavftp` or by no name at all, or single ones. @param seeds of the goodput */
+export async function benchMavftp(names: readonly string[], seeds: number): Promise<void> {
   for (const { name, title, what, run } of PARTS) {
     const full = `${NAME}-${name}`;
     if (names.length > 0 && !names.includes(NAME) && !names.includes(full)) continue;
     console.error(`${full}: ${what}`);
     const dir = await Deno.makeTempDir({ prefix: "filesync-bench-" });
     try {
-      const lines = await run(dir);
+      const lines = await run(dir, seeds);
       const load = `\`deno task bench ${full}\`, load average ${
         loadavg()[0]!.toFixed(0)
       } on ${navigator.hardwareConcurrency} cores`;
