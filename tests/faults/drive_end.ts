@@ -94,7 +94,16 @@ export class DriveEnd {
 
   async #show(): Promise<void> {
     const whole = await Deno.makeTempDir({ dir: dirname(this.dir) });
-    await tool("mount", "-o", this.#mode, this.drive.device!, whole);
+    for (let tries = 1;; tries++) {
+      try {
+        await tool("mount", "-o", this.#mode, this.drive.device!, whole);
+        break;
+      } catch (error) {
+        // The kernel may still be at the end of the mount before.
+        if (tries === 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
     await tool("mount", "--bind", `${whole}/${FOLDER}`, this.dir);
     // The driver may have met it, and uses it: the drive was mounted by somebody, for a moment.
     await tool("umount", "-l", whole);

@@ -34,10 +34,18 @@ async function whileItRuns(
   }
 }
 
+/** What another command of the program says meanwhile. */
+async function said(command: string, base: string, ...args: string[]): Promise<string> {
+  const words = ["run", "-A", "--no-prompt", MAIN, command, ...args, "--config", `${base}/config.json`];
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: words, stderr: "null" }).output();
+  return new TextDecoder().decode(stdout);
+}
+
 async function config(
   base: string,
   source: Record<string, unknown>,
   target: Record<string, unknown>,
+  job: Record<string, unknown> = {},
 ): Promise<string[]> {
   await Deno.mkdir(`${base}/out`, { recursive: true });
   await Deno.writeTextFile(
@@ -48,7 +56,7 @@ async function config(
       hooks: {
         safe_to_unplug: ["sh", "-c", `echo "$FILESYNC_DEVICE $1" >> "$2"`, "sh", "with blanks", `${base}/hook`],
       },
-      jobs: [{ name: "flir", source, target, finder: { interval: "200ms", settle: "0s" } }],
+      jobs: [{ name: "flir", source, target, finder: { interval: "200ms", settle: "0s" }, ...job }],
     }),
   );
   return ["run", "-A", "--no-prompt", MAIN, "sync", "--config", `${base}/config.json`, "--json"];
@@ -77,6 +85,11 @@ testNeeding(
           const plugged = visits === 0 ? drive : again;
           assert.deepEqual(await mountPointsOf(plugged.device!), []);
           assert.deepEqual(downloaded.splice(0).sort(), visits === 0 ? ["a.jpg", "b.jpg"] : ["c.jpg"]);
+          assert.match(
+            await said("status", base),
+            /flir\.source .*held .*Everything is in the spool: the drive can be pulled/,
+          );
+          assert.match(await said("why", base, "a.jpg"), /delivered|spool/);
           await plugged.detach();
           if (++visits === 2) child.kill("SIGTERM");
           else await again.plugIn();
@@ -157,6 +170,38 @@ testNeeding(
   },
   hasDrives(),
 );
+
+testNeeding(DRIVES, "sync that removes what it delivered goes on after a pull in the middle of it", async () => {
+  const base = await Deno.makeTempDir({ prefix: "filesync-unplug-" });
+  await using drive = await LoopDrive.make(base);
+  const names = Array.from({ length: 300 }, (_, n) => `${n}.jpg`);
+  await drive.fill(Object.fromEntries(names.map((name) => [name, name])));
+  const source = { driver: "disk", args: { uuid: drive.uuid, mount_point: `${base}/mount` } };
+  const args = await config(base, source, { driver: "local", args: { dir: `${base}/out` } }, { after: "delete" });
+  const before = await drive.plugIn();
+  try {
+    await whileItRuns(args, async (events, child) => {
+      let removed = 0;
+      let isPulled = false;
+      for await (const { event } of events) {
+        if (event === "removed" && ++removed === 1) {
+          await drive.pull({ isInUse: true });
+          await drive.detach();
+          isPulled = true;
+          await drive.plugInElsewhere(before);
+        }
+        if (event === "safe_to_unplug" && isPulled) child.kill("SIGTERM");
+      }
+      assert.ok(isPulled);
+    });
+    await drive.detach();
+    assert.deepEqual([...(await drive.files()).keys()], []);
+    assert.deepEqual([...Deno.readDirSync(`${base}/out`)].map(({ name }) => name).sort(), [...names].sort());
+  } finally {
+    await drive[Symbol.asyncDispose]();
+    await Deno.remove(base, { recursive: true });
+  }
+}, hasDrives());
 
 testNeeding(DRIVES, "sync --once lets a source and a target drive go at its end", async () => {
   const base = await Deno.makeTempDir({ prefix: "filesync-unplug-" });
