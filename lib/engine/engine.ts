@@ -17,6 +17,7 @@ import {
 import { makeDirectory, Spool } from "../spool/mod.ts";
 import {
   countUptime,
+  filesLeft,
   finishRetired,
   hasDenied,
   nextRetryMs,
@@ -354,12 +355,13 @@ class Engine {
   }
 
   #summarize(facts: RunFacts, pipelines: JobPipeline[], store: Store): Summary {
-    const left = outstanding(store, pipelines.map((pipeline) => pipeline.row.id));
+    const jobIds = pipelines.map((pipeline) => pipeline.row.id);
+    const { parked, uncertain } = outstanding(store, jobIds);
     const summary: Summary = {
       ...this.#counts,
-      parked: left.parked,
-      uncertain: left.uncertain,
-      left: left.left,
+      parked,
+      uncertain,
+      left: filesLeft(store, jobIds),
       elapsedMs: Math.round(performance.now() - this.#startedMs),
       exitCode: exitStatus(facts),
     };

@@ -166,6 +166,19 @@ export function outstanding(store: Store, jobIds: number[]): Outstanding {
   };
 }
 
+/** How many files are not yet where they should be: each once, however many targets it waits for. */
+export function filesLeft(store: Store, jobIds: number[]): number {
+  return store.get<{ count: number }>(
+    `SELECT (SELECT coalesce(sum(count), 0) FROM tally
+         WHERE target_id = 0 AND state IN ('found', 'downloading') AND job_id IN (SELECT value FROM json_each(?1))) +
+       (SELECT count(*) FROM file f INDEXED BY file_open
+         WHERE f.${OPEN_FILE} AND f.state = 'spooled' AND f.job_id IN (SELECT value FROM json_each(?1))
+           AND EXISTS (SELECT 1 FROM delivery d JOIN target t ON t.id = d.target_id
+             WHERE d.file_id = f.id AND d.state IN ('waiting', 'uploading') AND t.retired = 0)) AS count`,
+    JSON.stringify(jobIds),
+  )!.count;
+}
+
 /** How many files and deliveries wait because a device denies just them. */
 export function deniedCount(store: Store): number {
   return store.get<{ count: number }>(
