@@ -8,9 +8,13 @@ export const TEXT_CHARS_MAX = 2000;
 /** Shorter secrets are not searched for: replacing them would shred every message. */
 const SECRET_CHARS_MIN = 4;
 
-/** `text` in one line, without control characters, cut to `charsMax`. */
+/** `text` in one line, without control characters; its middle is left out where it is longer than `charsMax`. */
 export function tidy(text: string, charsMax: number = TEXT_CHARS_MAX): string {
-  const cut = text.length > charsMax ? `${text.slice(0, charsMax)}…` : text;
+  // Not the end: after a path of 4 kB that is where the reason stands.
+  const tailChars = Math.floor(charsMax / 2);
+  const cut = text.length > charsMax
+    ? `${text.slice(0, charsMax - tailChars)}…${text.slice(text.length - tailChars)}`
+    : text;
   // A plugin must not move the cursor of a terminal or break a log line. Two simple passes: no text makes them slow.
   // deno-lint-ignore no-control-regex
   return cut.replace(/\u001b\[[0-9;?]*[@-~]/g, "")

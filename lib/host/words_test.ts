@@ -19,7 +19,11 @@ Deno.test("tidy() makes one line of any text", () => {
 
 Deno.test("tidy() cuts what is too long", () => {
   assert.equal(tidy("x".repeat(10_000)).length, 2001);
-  assert.equal(tidy("abcdef", 3), "abc…");
+  assert.equal(tidy("abcdef", 3), "ab…f");
+  assert.match(
+    tidy(`Cannot upload "${"d/".repeat(2000)}": server hangs up`),
+    /^Cannot upload .*…d.*: server hangs up$/,
+  );
 });
 
 Deno.test("wordsFor() hides every value that the schema marks writeOnly, wherever it stands", () => {

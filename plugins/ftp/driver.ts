@@ -28,6 +28,7 @@ import { ReplyError, toDriverError } from "./errors.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
 import { Memory } from "./memory.ts";
 import { loadOpenssl, type Openssl } from "./openssl.ts";
+import { withPath } from "./long_path.ts";
 import { Pool } from "./pool.ts";
 import { Session } from "./session.ts";
 import { confirm, upload } from "./upload.ts";
@@ -124,7 +125,7 @@ export class FtpDriver implements Driver {
   async download(params: DownloadParams, call: Call): Promise<DownloadResult> {
     return await this.#do(`download "${params.path}" from`, call, async (pool, call) => {
       checkPath(params.path, "not_found");
-      const result = await download(pool, params, call);
+      const result = await withPath(params.path, pool, call, () => download(pool, params, call));
       pool.grow();
       return result;
     }, params.offsetBytes);
@@ -133,7 +134,12 @@ export class FtpDriver implements Driver {
   async upload(params: UploadParams, call: Call): Promise<Receipt> {
     return await this.#do(`upload "${params.path}" to`, call, async (pool, call) => {
       checkPath(params.path, "rejected");
-      const receipt = await upload(pool, this.#directories, params, call);
+      const receipt = await withPath(
+        params.path,
+        pool,
+        call,
+        () => upload(pool, this.#directories, params, call),
+      );
       pool.grow();
       return receipt;
     });
@@ -142,7 +148,7 @@ export class FtpDriver implements Driver {
   async confirm(params: UploadParams, call: Call): Promise<Receipt | null> {
     return await this.#do(`confirm "${params.path}" on`, call, async (pool, call) => {
       checkPath(params.path, "rejected");
-      return await confirm(pool, params, call);
+      return await withPath(params.path, pool, call, () => confirm(pool, params, call));
     });
   }
 

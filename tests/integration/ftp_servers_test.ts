@@ -1,6 +1,6 @@
 /** The `ftp` driver against real servers: listings, transfers, publishing, refusals. */
 import assert from "node:assert/strict";
-import { temporaryPath } from "../../lib/driver/mod.ts";
+import { DriverError, temporaryPath } from "../../lib/driver/mod.ts";
 import { directCall } from "../support/direct_call.ts";
 import { names, randomBytes, rejectsWith, withFtp } from "../support/ftp_bed.ts";
 import { FTP_SERVER_KINDS, hasFtpServer } from "../support/ftp_servers.ts";
@@ -287,6 +287,24 @@ for (const kind of FTP_SERVER_KINDS) {
       }
       assert.deepEqual(names(bed), ["victim"]);
     }));
+
+  // ProFTPD says nothing to a command that is too long: each wait for it takes a minute.
+  const longPath = kind === "proftpd" ? () => {} : test;
+  longPath(
+    "upload() of a path that is too long for the server's commands concerns that file, and no other",
+    () =>
+      withFtp(kind, async (bed) => {
+        // Longer than any server's buffer, and shorter than what we take for a path.
+        const params = await bed.uploadOf(`${"directory/".repeat(400)}log.ulg`, randomBytes(3));
+        const outcome = await bed.driver.upload(params, directCall()).then((receipt) => receipt, (error) => error);
+        if (outcome instanceof DriverError) {
+          const isOfTheFile = ["failed", "rejected"].includes(outcome.code) || outcome.details.scope === "file";
+          assert.ok(isOfTheFile, `${outcome.code}: ${outcome.message.slice(-200)}`);
+        } else assert.equal(outcome.path, params.path);
+        const other = await bed.uploadOf("log.ulg", randomBytes(3));
+        assert.equal((await bed.driver.upload(other, directCall())).path, "log.ulg");
+      }),
+  );
 
   test("connections grow while the server takes them, step back when it refuses, and that is remembered", () =>
     withFtp(kind, async (bed) => {
