@@ -9,7 +9,6 @@ import { program as command } from "../work.ts";
 import { childrenOf, wait } from "./processes.ts";
 
 const SIZE_BYTES = 700_000;
-const TRIALS = 2;
 const WAYS: { name: string; transport: () => TransportOptions; rate: number; needs?: string }[] = [
   { name: "UDP, 400 kB/s", transport: () => ({ kind: "udp-listen", port: 0 }), rate: 400_000 },
   { name: "TCP, 400 kB/s", transport: () => ({ kind: "tcp", port: 0 }), rate: 400_000 },
@@ -132,16 +131,16 @@ async function trial(
 }
 
 /** @returns lines of Markdown */
-export async function interruptions(dir: string): Promise<string[]> {
+export async function interruptions(trials: number, dir: string): Promise<string[]> {
   const lines = [
-    `| PX4, most of ${TRIALS} trials, bytes sent twice (wanted: ≤ 64,000) | ${MANNERS.join(" | ")} |`,
+    `| PX4, most of ${trials} trials, bytes sent twice (wanted: ≤ 64,000) | ${MANNERS.join(" | ")} |`,
     `|---|${"---|".repeat(MANNERS.length)}`,
   ];
   for (const way of WAYS) {
     if (way.needs !== undefined && !hasCommand(way.needs)) continue;
     const cells = await Promise.all(MANNERS.map(async (manner) => {
       const found: number[] = [];
-      for (let number = 0; number < TRIALS; number++) {
+      for (let number = 0; number < trials; number++) {
         found.push(await trial(way, manner, number, await Deno.makeTempDir({ dir })));
       }
       return Math.max(...found).toLocaleString("en");

@@ -13,6 +13,8 @@ import { radio } from "./radio.ts";
 import { slowDisk } from "./slow_disk.ts";
 
 const NAME = "mavftp";
+/** Interruptions of one kind on one link. */
+const TRIALS_MAX = 3;
 
 interface Part {
   name: string;
@@ -49,13 +51,13 @@ const PARTS: readonly Part[] = [
     title: "Interruptions",
     what:
       "What was under way when it happened counts as sent; so does what proves afterwards that the log is the same.",
-    run: interruptions,
+    run: (dir, seeds) => interruptions(Math.min(seeds, TRIALS_MAX), dir),
   },
   { name: "flight", title: "Arming", what: "By the vehicle's clock, 10 ms each way included.", run: flight },
   { name: "slow-disk", title: "A disk that hangs", what: "PX4, 500 kB/s, 20 ms there and back.", run: slowDisk },
 ];
 
-/** Measures what is named: all parts by `mavftp` or by no name at all, or single ones. @param seeds of the goodput */
+/** Measures what is named: all parts by `mavftp` or by no name at all, or single ones. @param seeds rounds of the goodput */
 export async function benchMavftp(names: readonly string[], seeds: number): Promise<void> {
   for (const { name, title, what, run } of PARTS) {
     const full = `${NAME}-${name}`;
