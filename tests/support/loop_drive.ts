@@ -250,7 +250,7 @@ export class LoopDrive implements AsyncDisposable {
     await tool("losetup", "-d", device);
     const file = `/sys/block/${device.slice("/dev/".length)}/loop/backing_file`;
     for (let looks = 0; await isImage(file, this.image); looks++) {
-      if (looks === 1000) throw new Error(`${device} is still in use`);
+      if (looks === 3000) throw new Error(`${device} is still in use`);
       // Whoever was mounting it in this moment has it mounted now.
       await this.#tear(device);
       await new Promise((resolve) => setTimeout(resolve, 20));
