@@ -4,6 +4,8 @@
  */
 import type { VehicleStats } from "../../support/autopilot/main.ts";
 import { hasPython, runLockStep, runPymavlink } from "../../support/autopilot/clients/clients.ts";
+import { sampleCard } from "../../support/autopilot/mod.ts";
+import { Bed } from "../../support/mavftp_bed.ts";
 import { median } from "../measure.ts";
 import { DriverProcess, VehicleProcess } from "./processes.ts";
 
@@ -15,6 +17,7 @@ const LINK = { personality: "px4-main" as const, "udp-listen": 0, rate: 500_000,
 const SIZES = [500_000, 1_000_000, 1_500_000];
 const SLOW_FROM_LOSS = 0.05;
 const LOCK_STEP_S = 4;
+const UNHURRIED_SEEDS = 5;
 
 /** What one client did on one vehicle. */
 interface Run {
@@ -74,13 +77,26 @@ async function round(loss: number, seed: number, dir: string) {
   return { ours, pymavlink, lockStepKbps: bytes / seconds / 1000 };
 }
 
+/** The same transfer under a clock that is moved by hand: what a machine with nothing else to do would give, kB/s. */
+async function unhurried(loss: number, seed: number): Promise<number> {
+  const size = SIZES.at(-1)!;
+  const files = sampleCard(LINK.personality, { count: 1, sizeBytes: size });
+  const way = { latencyMs: LINK.latency, loss };
+  const link = { down: { ...way, bytesPerSecond: LINK.rate }, up: way };
+  const bed = new Bed({ personality: LINK.personality, traffic: { attitude: 0, position: 0 }, files, seed, link });
+  await bed.ready();
+  await bed.fetch(files.paths().find((path) => path.endsWith(".ulg"))!);
+  const { requests, lastDataMs } = bed.core.vehicle.stats;
+  return size / (lastDataMs! - requests.find(({ opcode }) => opcode === "OpenFileRO")!.atMs);
+}
+
 /** Measures `seeds` rounds at each loss. @returns lines of Markdown */
 export async function goodput(seeds: number, dir: string): Promise<string[]> {
   const lines = [
     `Medians of ${seeds} seeds.`,
     "",
-    `| loss each way | wanted | FileSync: median (least, most) | pymavlink ${await pymavlinkVersion()} | lock-step | requests for each lost packet | simulator's CPU |`,
-    "|---|---|---|---|---|---|---|",
+    `| loss each way | wanted | FileSync: median (least, most) | under a clock of its own, ${UNHURRIED_SEEDS} seeds | pymavlink ${await pymavlinkVersion()} | lock-step | requests for each lost packet | simulator's CPU |`,
+    "|---|---|---|---|---|---|---|---|",
   ];
   let plainRequests = 0;
   for (const [at, loss] of LOSSES.entries()) {
@@ -96,6 +112,7 @@ export async function goodput(seeds: number, dir: string): Promise<string[]> {
       `${loss * 100} %`,
       `≥ ${WANTED[at]}`,
       `**${median(rates).toFixed(0)}** (${Math.min(...rates).toFixed(0)}, ${Math.max(...rates).toFixed(0)})`,
+      median(await Promise.all(Array.from({ length: UNHURRIED_SEEDS }, (_, at) => unhurried(loss, at + 1)))).toFixed(0),
       theirs.length === 0 ? "absent" : median(theirs).toFixed(1),
       lockStep.length === 0 ? "absent" : median(lockStep).toFixed(1),
       loss === 0 ? "" : perLost.toFixed(2),
