@@ -241,13 +241,15 @@ async function keepsTime(bench: Bench): Promise<void> {
 async function resumes(bench: Bench): Promise<void> {
   const bytes = content(1024 * KIB);
   const params = await bench.uploadParams("dir/log.ulg", bytes);
-  const { options, lastBytes } = cancelAt(640 * KIB);
+  const { options, lastBytes } = cancelAt(384 * KIB);
   let state: unknown;
   const onProgress = (progress: Progress) => {
     if (progress.resume !== undefined) state = progress.resume;
     options.onProgress?.(progress);
   };
-  const cancelled = bench.client.upload({ ...params, maxBytesPerSecond: 1024 * KIB }, { ...options, onProgress });
+  // Slow enough that the cancelling arrives long before the end.
+  const limited = { ...params, maxBytesPerSecond: 512 * KIB };
+  const cancelled = bench.client.upload(limited, { ...options, onProgress });
   const error = await fails(cancelled, "cancelled");
   state = error.details.resume ?? state;
   for (const name of await bench.device.names()) assert.ok(isTemporary(name), `"${name}" after the cancelling`);

@@ -34,9 +34,14 @@ export class FakeClock {
       FAKETIME_NO_CACHE: "1",
       DONT_FAKE_MONOTONIC: "1",
     };
-    // Drivers are given few variables of the program: this is the program that they are started by.
+    // Drivers are given few variables of the program: this is the program that they are started by. Without Deno's cache
+    // it would fetch every package anew first.
     const self = join(dir, "filesync");
-    const variables = Object.entries(faked).map(([name, value]) => `${name}='${value}'`).join(" ");
+    const cache = Deno.env.get("DENO_DIR") ??
+      join(Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`, "deno");
+    const variables = Object.entries({ ...faked, DENO_DIR: cache }).map(([name, value]) => `${name}='${value}'`).join(
+      " ",
+    );
     Deno.writeTextFileSync(
       self,
       `#!/bin/sh\nexport ${variables}\nexec '${Deno.execPath()}' run -A --no-prompt --quiet '${MAIN}' "$@"\n`,
