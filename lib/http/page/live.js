@@ -96,7 +96,9 @@ export class Live {
   /** @param {any} event */
   #take(event) {
     if (event.event === "safe_to_unplug") this.known.safe.set(event.device, event.time);
-    if (event.event === "device" || event.event === "downloaded") this.known.safe.delete(event.device);
+    // A drive that may be pulled is held until it was.
+    const isUsed = event.event === "downloaded" || (event.event === "device" && event.held !== true);
+    if (isUsed) this.known.safe.delete(event.device);
     this.known.changes++;
     this.#refresh();
   }
