@@ -196,9 +196,13 @@ testNeeding(DRIVES, "sync that removes what it delivered goes on after a pull in
       assert.ok(isPulled);
     });
     await drive.detach();
-    // What the drive had not written down yet when it was pulled, it has again.
+    // What the drive had not written down yet when it was pulled, it has again; and the removal that the pull has cut may
+    // be left for another visit.
     const again = [...(await drive.files()).keys()];
-    assert.ok(again.every((name) => removed.has(name)) && again.length < names.length / 10, again.join(" "));
+    assert.ok(
+      again.filter((name) => !removed.has(name)).length <= 1 && again.length < names.length / 10,
+      again.join(" "),
+    );
     assert.deepEqual([...Deno.readDirSync(`${base}/out`)].map(({ name }) => name).sort(), [...names].sort());
   } finally {
     await drive[Symbol.asyncDispose]();
