@@ -134,7 +134,8 @@ export class Remover {
     } catch (error) {
       const failure = asDriverError(error);
       turn.end(failure);
-      if (failure.code === "cancelled") return;
+      // A device that is away or held has its queue kept, and counts against no file.
+      if (failure.code === "cancelled" || failure.code === "unavailable" || failure.code === "held") return;
       if (failure.code === "changed" || failure.code === "unsupported") {
         markRemovalRefused(store, removal.id, failure.message);
         log.warning(`"${removal.path}" stays on the source: ${failure.message}`);
