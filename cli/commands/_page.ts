@@ -7,6 +7,7 @@ import {
   readSpoolCopy,
   readStatus,
   readWhy,
+  targetCounts,
   tellerOf,
   tellWhy,
 } from "../../lib/engine/mod.ts";
@@ -78,7 +79,7 @@ function siteOf(config: Config, events: EventBus): Site {
     version: VERSION,
     events,
     teller: tellerOf(config),
-    targetsOf: new Map(config.jobs.map((job) => [job.name, job.targets.length])),
+    targetsOf: targetCounts(config),
     status: () => readStatus(config),
     queueAges: () => readQueueAges(config),
     files: (query) => readFiles(config, query),

@@ -1,6 +1,6 @@
 /** `filesync sync`: the program at work, with what it tells on the way. */
 import type { Config } from "../../lib/config/types.ts";
-import { EngineError, readStatus, runSync, tellerOf } from "../../lib/engine/mod.ts";
+import { EngineError, readStatus, runSync, targetCounts, tellerOf } from "../../lib/engine/mod.ts";
 import type { PluginSet } from "../../lib/host/mod.ts";
 import { closeLog, configureLog, EventBus, type FilesyncEvent, logFor } from "../../lib/observe/mod.ts";
 import { EXIT } from "../../lib/engine/exit_codes.ts";
@@ -155,11 +155,6 @@ async function startTraces(context: Context, config: Config, events: EventBus): 
   // Loaded here: whoever wants no traces does not pay for it.
   const { traceJourneys } = await import("../../lib/observe/traces.ts");
   return traceJourneys({ events, teller: tellerOf(config), targetsOf: targetCounts(config), version: VERSION });
-}
-
-/** How many targets each job has. */
-function targetCounts({ jobs }: Config): Map<string, number> {
-  return new Map(jobs.map((job) => [job.name, job.targets.length]));
 }
 
 /** Deliveries that earlier runs have left, for the live display. */

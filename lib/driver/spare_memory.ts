@@ -2,6 +2,7 @@
  * Gives back what a process does not need while nothing moves: garbage that V8 would keep until it needs the room, free
  * memory of the C library, and the pages of the program's own file that only its start and its work had touched.
  */
+import { loadLibc } from "./libc.ts";
 
 /** Linux, sys/auxv.h and elf.h: where the program's headers are, how many there are, and the parts of each that count. */
 const AT_PHDR = 3n;
@@ -15,12 +16,6 @@ const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 /** Linux, sys/mman.h. */
 const MADV_DONTNEED = 4;
 const PAGE_BYTES = 64 * 1024;
-
-const LIBRARY_PATHS = [
-  `/usr/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
-  "/usr/lib64/libc.so.6",
-  "/usr/lib/libc.so.6",
-];
 
 const SYMBOLS = {
   getauxval: { parameters: ["u64"], result: "u64" },
@@ -42,23 +37,11 @@ let constants: { start: bigint; lengthBytes: bigint }[] | undefined;
 export function spareMemory(): void {
   const { gc } = globalThis as { gc?: (options: { type: string; flavor: string }) => void };
   gc?.({ type: "major", flavor: "last-resort" });
-  libc ??= loadLibc();
+  libc ??= loadLibc(SYMBOLS);
   if (libc === null) return;
   libc.malloc_trim(0n);
   constants ??= constantParts(libc);
   for (const { start, lengthBytes } of constants) libc.madvise(start, lengthBytes, MADV_DONTNEED);
-}
-
-function loadLibc(): Libc | null {
-  if (Deno.build.os !== "linux") return null;
-  for (const path of LIBRARY_PATHS) {
-    try {
-      return Deno.dlopen(path, SYMBOLS).symbols;
-    } catch {
-      // The next place may have it, or it may not be called here.
-    }
-  }
-  return null;
 }
 
 /** The parts of the running program that are mapped as they are in its file: nobody has written there, so nothing is lost. */

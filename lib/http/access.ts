@@ -101,12 +101,10 @@ export class Access {
     return { status: 401, message: "The token is not right" };
   }
 
-  /** Whether this request may change something. */
-  checkChange(request: Request): Refusal | undefined {
-    if (this.#settings.readOnly) {
-      return { status: 403, message: "This page is read-only (http.read_only of the configuration)" };
-    }
-    return this.checkOrigin(request);
+  /** Whether anything may be changed. */
+  checkChange(): Refusal | undefined {
+    if (!this.#settings.readOnly) return undefined;
+    return { status: 403, message: "This page is read-only (http.read_only of the configuration)" };
   }
 
   /** A form of another site cannot send JSON, and its scripts say where they come from. */

@@ -157,7 +157,7 @@ class PageServer implements HttpServer {
       return isKnown ? failure(405, "This path takes another method") : failure(404, "There is no such page");
     }
     const denied = (route.isOpen === true ? undefined : this.#access.checkVisitor(request, remote, nowMs)) ??
-      (route.changes === true ? this.#access.checkChange(request) : undefined) ??
+      (route.changes === true ? this.#access.checkChange() : undefined) ??
       (route.method === "POST" ? this.#access.checkOrigin(request) : undefined);
     if (denied !== undefined) return refused(denied);
     const query = route.query?.safeParse(Object.fromEntries(url.searchParams));

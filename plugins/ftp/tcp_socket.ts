@@ -7,6 +7,7 @@
  * on its way is not bounded, so a long fast link stays fast. And it takes megabytes that nobody reads yet: they are lost
  * with a driver that is killed, and fetched again.
  */
+import { loadLibc } from "../../lib/driver/libc.ts";
 
 /** Bytes that the kernel may hold unsent before a write waits. */
 export const UNSENT_BYTES = 64 * 1024;
@@ -26,12 +27,6 @@ const ADDRESS_BYTES = 28;
 /** Descriptors that are looked through; a driver has a few dozen. */
 const DESCRIPTORS_MAX = 512;
 
-const LIBRARY_PATHS = [
-  `/usr/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
-  "/usr/lib64/libc.so.6",
-  "/usr/lib/libc.so.6",
-];
-
 const SYMBOLS = {
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -42,19 +37,7 @@ const SYMBOLS = {
 type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** Loaded with the module, once; `null` where it is not there or not allowed. */
-const libc = loadLibc();
-
-function loadLibc(): Libc | null {
-  if (Deno.build.os !== "linux") return null;
-  for (const path of LIBRARY_PATHS) {
-    try {
-      return Deno.dlopen(path, SYMBOLS).symbols;
-    } catch {
-      // The next place may have it.
-    }
-  }
-  return null;
-}
+const libc = loadLibc(SYMBOLS);
 
 /** One connection of this process. */
 export class TcpSocket {
