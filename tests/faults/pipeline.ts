@@ -196,6 +196,11 @@ export class Pipeline implements AsyncDisposable {
     return (await status(this.config)).word === "ok";
   }
 
+  /** The program's spool. */
+  get spoolDir(): string {
+    return join(this.dir, "work", "filesync.db.spool");
+  }
+
   /** Stops the program and judges everything. */
   async finish(options: FinishOptions): Promise<Outcome> {
     const outcome = emptyOutcome();
@@ -212,7 +217,7 @@ export class Pipeline implements AsyncDisposable {
     await this.#watcher.stop();
     const verdict = this.verifier.judge(this.target.dir);
     const told: Status = await status(this.config);
-    const spooled = filesBelow(`${this.dir}/work/filesync.db.spool`).filter((name) => name !== "store.id");
+    const spooled = filesBelow(this.spoolDir).filter((name) => name !== "store.id");
     outcome.lost = verdict.missing.length;
     outcome.corrupt = verdict.corrupt.length + verdict.strange.length;
     outcome.duplicated = verdict.duplicated.length;

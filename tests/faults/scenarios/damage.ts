@@ -77,7 +77,7 @@ async function damaged(protocol: string, random: () => number, { signal }: RunOp
 
 /** Whole files of the spool whose rows could not be read are kept for a person, who finds that they are of the source. */
 function removeKept(pipeline: Pipeline): void {
-  const kept = join(pipeline.dir, "work/filesync.db.spool/kept");
+  const kept = join(pipeline.spoolDir, "kept");
   if (!existsSync(kept)) return;
   const known = new Set([...pipeline.verifier.expected.values()].map(({ sha256 }) => sha256));
   for (const name of filesBelow(kept)) {
@@ -87,7 +87,7 @@ function removeKept(pipeline: Pipeline): void {
 }
 
 function isEmpty(pipeline: Pipeline): boolean {
-  return filesBelow(join(pipeline.dir, "work/filesync.db.spool")).every((name) => name === "store.id");
+  return filesBelow(pipeline.spoolDir).every((name) => name === "store.id");
 }
 
 function noise(length: number, random: () => number): Uint8Array {

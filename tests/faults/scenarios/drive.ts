@@ -74,8 +74,7 @@ const MOMENTS: Record<"listing" | "read" | "write", Moment> = {
   },
   read: {
     files: someFiles,
-    met(pipeline) {
-      const spool = `${pipeline.dir}/work/filesync.db.spool`;
+    met({ spoolDir: spool }) {
       return () => filesBelow(spool).some((name) => name.endsWith(".part") && sizeOf(`${spool}/${name}`) > 0);
     },
   },
