@@ -4,6 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import type { Certificates } from "./certificates.ts";
+import type { DelayingLink } from "./delaying_link.ts";
 import { hasCommand } from "./needs.ts";
 import { onFreePort, type ServerCommand, startServer } from "./server_process.ts";
 
@@ -38,6 +39,8 @@ export interface FtpServerOptions {
   without?: string[];
   /** Bytes a second that a transfer may have (vsftpd, pure-ftpd). */
   bytesPerSecond?: number;
+  /** Reached over this link; absent: at once. */
+  link?: DelayingLink;
 }
 
 export interface FtpServer {
@@ -72,11 +75,11 @@ export function startFtpServer(kind: FtpServerKind, options: FtpServerOptions): 
 
 async function startOn(port: number, kind: FtpServerKind, options: FtpServerOptions): Promise<FtpServer> {
   const dir = await Deno.makeTempDir({ prefix: `filesync-${kind}-` });
-  const host = "127.0.0.1";
+  const host = options.link?.near ?? "127.0.0.1";
   const account = kind === "vsftpd" ? { user: "anonymous", passwd: "secret" } : { user: "pi", passwd: "secret" };
   const setup: Setup = { dir, host, port, ...account, options };
   const { pid, stop } = await startServer(kind, { dir, host, port, ...START[kind](setup) });
-  return { kind, host, port, ...account, pid, stop };
+  return { kind, host: options.link?.far ?? host, port, ...account, pid, stop };
 }
 
 interface Setup {
@@ -117,6 +120,8 @@ function startPureFtpd({ dir, host, port, user, passwd, options }: Setup): Serve
     `${dir}/pid`,
   ];
   args.push("-L", "1000000:100", "-c", "50", "-C", String(options.maxPerHost ?? 40));
+  // What it answers to PASV: the address of its own end would lead past the link.
+  if (options.link !== undefined) args.push("-P", options.link.far);
   if (options.bytesPerSecond !== undefined) {
     const kilobytes = Math.ceil(options.bytesPerSecond / 1024);
     args.push("-T", `${kilobytes}:${kilobytes}`);
@@ -157,6 +162,7 @@ function startVsftpd({ dir, host, port, passwd, options }: Setup): ServerCommand
     xferlog_enable: "NO",
     max_per_ip: options.maxPerHost ?? 0,
     anon_max_rate: options.bytesPerSecond ?? 0,
+    ...(options.link === undefined ? {} : { pasv_address: options.link.far }),
   };
   if (tls !== undefined) {
     Object.assign(settings, {
@@ -207,6 +213,7 @@ function startProftpd({ dir, host, port, user, passwd, options }: Setup): Server
     `SystemLog ${dir}/system.log`,
     "TransferLog none",
     `MaxClientsPerHost ${options.maxPerHost ?? 50}`,
+    ...(options.link === undefined ? [] : [`MasqueradeAddress ${options.link.far}`]),
   ];
   if (options.tls !== undefined) {
     const { certificates, mode, versionMax } = options.tls;
@@ -239,6 +246,7 @@ function startPyftpdlib({ host, port, user, passwd, options }: Setup): ServerCom
     cert: options.tls?.certificates.bothFile,
     max_per_host: options.maxPerHost,
     without: options.without,
+    masquerade: options.link?.far,
   };
   return { command: "python3", args: [new URL("pyftpd.py", import.meta.url).pathname, JSON.stringify(settings)] };
 }

@@ -19,6 +19,7 @@ authorizer = DummyAuthorizer()
 authorizer.add_user(options["user"], options["passwd"], options["root"], perm="elradfmwMT")
 handler.authorizer = authorizer
 handler.auth_failed_timeout = 0
+handler.masquerade_address = options.get("masquerade")
 for command in options.get("without", []):
     handler.proto_cmds.pop(command, None)
 server = FTPServer((options["host"], options["port"]), handler)

@@ -1,6 +1,7 @@
 /** Real WebDAV servers as processes: Apache's mod_dav, `rclone serve webdav`, nginx with dav-ext. */
 import { createHash } from "node:crypto";
 import type { Certificates } from "./certificates.ts";
+import type { DelayingLink } from "./delaying_link.ts";
 import { hasCommand } from "./needs.ts";
 import { freePort, onFreePort, type ServerCommand, startServer } from "./server_process.ts";
 
@@ -16,6 +17,8 @@ export interface WebdavServerOptions {
   tls?: Certificates;
   /** Directories are shown as pages too (Apache and nginx). @default {false} */
   index?: boolean;
+  /** Reached over this link; absent: at once. */
+  link?: DelayingLink;
 }
 
 export interface WebdavServer {
@@ -61,7 +64,7 @@ export function startWebdavServer(kind: WebdavServerKind, options: WebdavServerO
 async function startOn(port: number, kind: WebdavServerKind, options: WebdavServerOptions): Promise<WebdavServer> {
   const dir = await Deno.makeTempDir({ prefix: `filesync-${kind}-` });
   await Deno.chmod(dir, 0o755);
-  const host = "127.0.0.1";
+  const host = options.link?.near ?? "127.0.0.1";
   const controlPort = freePort();
   const start = kind === "apache"
     ? startApache(dir, host, port, options)
@@ -82,7 +85,15 @@ async function startOn(port: number, kind: WebdavServerKind, options: WebdavServ
     const text = await reply.text();
     if (!reply.ok) throw new Error(`Cannot make rclone forget its folders: ${text}`);
   };
-  return { url: `${scheme}://${host}:${port}/dav/`, port, user: USER, passwd: PASSWD, pid, forget, stop };
+  return {
+    url: `${scheme}://${options.link?.far ?? host}:${port}/dav/`,
+    port,
+    user: USER,
+    passwd: PASSWD,
+    pid,
+    forget,
+    stop,
+  };
 }
 
 function startApache(
