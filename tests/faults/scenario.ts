@@ -113,6 +113,19 @@ export function addOutcome(sum: Outcome, more: Outcome): void {
   for (const note of more.notes) if (!sum.notes.includes(note)) sum.notes.push(note);
 }
 
+/** Does `work` for each of `items`: one after the other, or all at once where they mostly wait. */
+export async function eachOf<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+  isTogether: boolean,
+): Promise<void> {
+  if (isTogether) {
+    // All have ended before one's failure is told: each has servers to stop.
+    const ends = await Promise.allSettled(items.map(work));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+  } else for (const item of items) await work(item);
+}
+
 /** Small, fast, repeatable random numbers in [0, 1). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;

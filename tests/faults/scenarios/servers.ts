@@ -3,7 +3,15 @@ import { FTP_SERVER_KINDS, type FtpServerKind, type FtpServerOptions } from "../
 import type { WireHooks } from "../../support/ftp_wire.ts";
 import type { FtpEnd } from "../ends.ts";
 import { type FinishOptions, Pipeline, RESENT_ALL_BYTES, RESENT_FILE_BYTES } from "../pipeline.ts";
-import { addOutcome, emptyOutcome, type Outcome, type RunOptions, type Scenario, seededRandom } from "../scenario.ts";
+import {
+  addOutcome,
+  eachOf,
+  emptyOutcome,
+  type Outcome,
+  type RunOptions,
+  type Scenario,
+  seededRandom,
+} from "../scenario.ts";
 
 const PROTOCOLS = ["local->ftp", "ftp->local", "ftp->ftp"] as const;
 const TARGETS = ["local->ftp", "ftp->ftp"] as const;
@@ -44,7 +52,7 @@ async function trouble({ protocol, kind, random, options, ...more }: Trouble): P
   more.onOpen?.(pipeline);
   pipeline.start();
   await more.harm?.(pipeline);
-  await pipeline.untilDelivered(300_000);
+  await pipeline.untilDelivered(900_000);
   return await pipeline.finish({ ...more.end(), notes: [kind] });
 }
 
@@ -68,10 +76,11 @@ function row(name: string, fault: string, one: One, rowOptions: RowOptions = {})
       const random = seededRandom(options.seed);
       const picked = kinds[Math.floor(random() * kinds.length)]!;
       const sum = emptyOutcome();
-      for (const kind of options.scale === "full" ? kinds : [picked]) {
-        addOutcome(sum, await one(protocol, kind, random, options));
+      const work = async (kind: FtpServerKind) => {
+        addOutcome(sum, await one(protocol, kind, seededRandom(Math.floor(random() * 2 ** 31)), options));
         options.tell(`${kind}: ${sum.runs}`);
-      }
+      };
+      await eachOf(options.scale === "full" ? kinds : [picked], work, patient);
       return sum;
     },
   };
@@ -163,23 +172,33 @@ const full: One = (protocol, kind, random, options) => {
   });
 };
 
-/** Answers STOR and RNTO after more than a minute, once each. */
+/** Where an answer is late: the command, and the first digit of its reply. Each is met by every server. */
+const LATE_ANSWERS: Record<"source" | "target", readonly string[]> = {
+  source: ["MLSD 2", "RETR 1", "RETR 2", "MLST 2"],
+  target: ["MKD 2", "STOR 1", "STOR 2", "RNFR 3", "RNTO 2", "MFMT 2"],
+};
+/** More than any reply is waited for, milliseconds. */
+const LATE_MS = 70_000;
+
+/** Each of these answers comes after more than a minute, once. */
 const slow: One = (protocol, kind, random, options) => {
+  const [source] = protocol.split("->");
+  const ends = (["source", "target"] as const).filter((end) =>
+    protocol.split("->")[end === "source" ? 0 : 1] === "ftp"
+  );
+  const possible = ends.flatMap((end) => LATE_ANSWERS[end].map((answer) => ({ end, answer })));
+  const chosen = options.scale === "full" ? possible : [possible[Math.floor(random() * possible.length)]!];
   let count = 0;
-  const left = new Set(options.scale === "full" ? ["STOR", "RNTO"] : [random() < 0.5 ? "STOR" : "RNTO"]);
   /** What ends each wait: a driver that has found out by itself what the answer would be is done before it comes. */
   const waits = new Set<() => void>();
-  return trouble({
-    protocol,
-    kind,
-    random,
-    options,
-    target: {
+  const hooks = (end: "source" | "target"): WireHooks => {
+    const left = new Set(chosen.filter((one) => one.end === end).map(({ answer }) => answer));
+    return {
       onReply: async (verb, reply) => {
-        if (reply.startsWith("1") || !left.delete(verb)) return reply;
+        if (!left.delete(`${verb} ${reply[0]}`)) return reply;
         count++;
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, 70_000);
+          const timer = setTimeout(resolve, LATE_MS);
           waits.add(() => {
             clearTimeout(timer);
             resolve();
@@ -187,10 +206,18 @@ const slow: One = (protocol, kind, random, options) => {
         });
         return reply;
       },
-    },
+    };
+  };
+  return trouble({
+    protocol,
+    kind,
+    random,
+    options,
+    source: source === "ftp" ? hooks("source") : {},
+    target: hooks("target"),
     end: () => {
       for (const endWait of waits) endWait();
-      return { runs: count, resentLimitBytes: 2 * RESENT_FILE_BYTES };
+      return { runs: count, resentLimitBytes: chosen.length * RESENT_FILE_BYTES };
     },
   });
 };
