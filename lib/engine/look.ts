@@ -2,13 +2,18 @@
 import type { Config } from "../config/mod.ts";
 import type { BrowsePage, BrowseQuery, QueueAge } from "../observe/mod.ts";
 import { findSpooled } from "../spool/mod.ts";
-import { browseFiles, fileFolder, queueAges, Store } from "../state/mod.ts";
+import { browseFiles, fileFolder, queueAges, spooledBytes, Store } from "../state/mod.ts";
 import type { SpoolCopy, WhyReport } from "./commands.ts";
 import { asEngineError, isStoreThere } from "./errors.ts";
 
 /** Files that are known, the newest first. */
 export function readFiles(config: Config, query: BrowseQuery): BrowsePage {
   return withStore(config, (store) => browseFiles(store, query)) ?? { files: [] };
+}
+
+/** Bytes in the spool, and nothing else of what `status` tells. */
+export function readSpoolBytes(config: Config): number {
+  return withStore(config, spooledBytes) ?? 0;
 }
 
 /** How far each queue is behind. */

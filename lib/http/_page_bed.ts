@@ -54,6 +54,7 @@ export class PageBed implements AsyncDisposable {
       teller: new EventTeller([{ job: "logs", device: "drone1" }, { job: "logs", target: "nas", device: "hangar" }]),
       targetsOf: new Map([["logs", 1]]),
       status: () => STATUS,
+      spoolBytes: () => STATUS.spool.usedBytes,
       queueAges: () => [{ job: "logs" }, { job: "logs", target: "nas", oldestMs: 1000, lastDeliveredMs: 2000 }],
       files: () => ({ files: [] }),
       why: () => Promise.resolve([]),

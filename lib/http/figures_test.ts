@@ -119,3 +119,27 @@ Deno.test("/metrics is text that Prometheus takes: one type and one help for eac
     assert.ok(name !== undefined && families.includes(name), line);
   }
 });
+
+Deno.test("the plot of the spool asks for the spool's bytes, never for the whole status", async () => {
+  const { setInterval } = globalThis;
+  const steps: (() => void)[] = [];
+  globalThis.setInterval = ((step: () => void, ms: number) => {
+    if (ms === 10_000) steps.push(step);
+    return setInterval(step, ms);
+  }) as typeof setInterval;
+  let statuses = 0;
+  const status = () => {
+    statuses++;
+    return STATUS;
+  };
+  let spoolBytes = 12;
+  const bed = new PageBed({}, { status, spoolBytes: () => spoolBytes });
+  globalThis.setInterval = setInterval;
+  await using _ = bed;
+  assert.equal(steps.length, 1);
+  steps[0]!();
+  spoolBytes = 34;
+  steps[0]!();
+  const { text } = await bed.ask("/api/history");
+  assert.deepEqual([JSON.parse(text).hour.spoolBytes, statuses], [[12, 34], 0]);
+});

@@ -187,7 +187,7 @@ export function routesOf(parts: RouteParts): Route[] {
       isOpen: true,
       handle: () => {
         if (!parts.isReady()) return new Response("starting or stopping\n", { status: 503 });
-        site.status();
+        site.spoolBytes();
         return new Response("ok\n");
       },
     },

@@ -223,7 +223,7 @@ function wordsOf(error: z.ZodError): string {
 
 function spoolBytes(site: Site): number {
   try {
-    return site.status().spool.usedBytes;
+    return site.spoolBytes();
   } catch {
     // A store that cannot be read for a moment leaves a gap in a plot, no more.
     return 0;

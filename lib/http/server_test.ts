@@ -218,7 +218,7 @@ Deno.test("readyz tells whether files can move, and why not", async () => {
   assert.equal((await bed.ask("/readyz")).status, 503);
   bed.events.emit({ event: "start", version: "1", pid: 1, config: "c", jobs: ["logs"] });
   assert.equal((await bed.ask("/readyz")).status, 200);
-  bed.site.status = () => {
+  bed.site.spoolBytes = () => {
     throw new Error("State store is damaged");
   };
   const { status, text } = await bed.ask("/readyz");

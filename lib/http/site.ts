@@ -36,6 +36,8 @@ export interface Site {
   /** How many targets each job has. */
   targetsOf: Map<string, number>;
   status(): StatusReport;
+  /** Bytes in the spool: asked for every few seconds whether anybody looks or not, so it costs one small read. */
+  spoolBytes(): number;
   queueAges(): QueueAge[];
   files(query: BrowseQuery): BrowsePage;
   /** What `filesync why --json` tells: an object for each source that has the path. */

@@ -5,6 +5,8 @@ import type { Store } from "./store.ts";
 const GENERATIONS_MAX = 20;
 /** Names that are told when a path is not known. */
 const NEAREST_MAX = 5;
+/** The newest files and the newest deliveries that are looked at for such names: the daemon looks between its moves. */
+const NEAREST_LOOKED = 100_000;
 
 /** One delivery of a file. */
 export interface DeliveryFacts {
@@ -190,8 +192,16 @@ function iso(ms: string | number | null | undefined): string {
   return Number.isNaN(date.getTime()) ? "-" : date.toISOString();
 }
 
-/** Known paths, and names on targets, that hold what was asked for; first those that hold all of it. */
-export function nearestPaths(store: Store, jobIds: number[], path: string): { job: string; path: string }[] {
+/**
+ * Known paths, and names on targets, that hold what was asked for; first those that hold all of it.
+ * @param looked how many of the newest files and deliveries are looked at
+ */
+export function nearestPaths(
+  store: Store,
+  jobIds: number[],
+  path: string,
+  looked: number = NEAREST_LOOKED,
+): { job: string; path: string }[] {
   const jobs = JSON.stringify(jobIds);
   const base = path.slice(path.lastIndexOf("/") + 1);
   const stem = base.includes(".") ? base.slice(0, base.lastIndexOf(".")) : base;
@@ -201,14 +211,17 @@ export function nearestPaths(store: Store, jobIds: number[], path: string): { jo
     const like = `%${text.replace(/[\\%_]/g, (character) => `\\${character}`)}%`;
     const rows = store.all<{ job: string; path: string }>(
       `SELECT j.name AS job, n.path FROM (
-           SELECT job_id, path FROM file WHERE latest = 1 AND path LIKE ?2 ESCAPE '\\'
+           SELECT job_id, path FROM file
+             WHERE id > (SELECT max(id) FROM file) - ?3 AND latest = 1 AND path LIKE ?2 ESCAPE '\\'
              AND job_id IN (SELECT value FROM json_each(?1))
            UNION ALL
            SELECT f.job_id, f.path FROM delivery d JOIN file f ON f.id = d.file_id
-             WHERE d.receipt_path LIKE ?2 ESCAPE '\\' AND f.job_id IN (SELECT value FROM json_each(?1))
+             WHERE d.id > (SELECT max(id) FROM delivery) - ?3 AND d.receipt_path LIKE ?2 ESCAPE '\\'
+             AND f.job_id IN (SELECT value FROM json_each(?1))
            LIMIT ${NEAREST_MAX}) n JOIN job j ON j.id = n.job_id`,
       jobs,
       like,
+      looked,
     );
     for (const row of rows) found.set(`${row.job}\n${row.path}`, { job: row.job, path: row.path });
     if (found.size >= NEAREST_MAX) break;

@@ -11,6 +11,7 @@ import {
   requeueDelivery,
   saveResume,
 } from "./deliveries.ts";
+import { browseFiles } from "./browse.ts";
 import {
   fileById,
   hasUnfetched,
@@ -24,6 +25,7 @@ import {
   releaseRetries,
   requeueFile,
 } from "./files.ts";
+import { fileHistories, nearestPaths } from "./history.ts";
 import { Listing } from "./listings.ts";
 import { finishRetired, recoverRows, spooledAfter, spoolRows } from "./recovery.ts";
 import { registerJob, registerSource } from "./registry.ts";
@@ -39,8 +41,8 @@ const SMALL =
 /** Searches that find every file of a source, or all rows after one. */
 const WIDE = /INDEX file_path \(source_id=\?\)|INTEGER PRIMARY KEY \(rowid>\?\)/;
 
-/** A search of that kind that is for the last few rows only. */
-const LAST_ROWS = /id > \(SELECT max\(id\) FROM delivery\) - 1000\b/;
+/** A search of that kind that is for a bounded number of the last rows only. */
+const LAST_ROWS = /id > \(SELECT max\(id\) FROM (delivery|file)\) - (1000\b|\?3)|ORDER BY id DESC LIMIT \?2\)/;
 
 function plansOf(store: Store, statements: Map<string, unknown[]>): string[] {
   const bad: string[] = [];
@@ -58,7 +60,7 @@ function plansOf(store: Store, statements: Map<string, unknown[]>): string[] {
   return bad;
 }
 
-Deno.test("no query of a worker scans the known files or deliveries", () => {
+Deno.test("no query of a worker, nor of who looks at it, scans the known files or deliveries", () => {
   const dir = Deno.makeTempDirSync({ prefix: "filesync-plans-" });
   try {
     using store = new Store(join(dir, "state.db"));
@@ -134,4 +136,10 @@ function exercise(store: Store): void {
   outstanding(store, [job.id]);
   spooledBytes(store);
   queueAges(store);
+  // The daemon answers these for others, between what it moves.
+  fileHistories(store, [job.id], "a");
+  nearestPaths(store, [job.id], "nothing/like.it");
+  for (const state of [undefined, "open", "parked", "delivered", "gone"] as const) {
+    browseFiles(store, { text: "x", scanMax: 10, limit: 10, ...(state === undefined ? {} : { state }) });
+  }
 }
