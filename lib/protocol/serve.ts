@@ -29,7 +29,7 @@ import { RateLimiter } from "./rate_limiter.ts";
 
 export { type ArgsSchema, checkArgs } from "./check_args.ts";
 export { LivingCall } from "./living_call.ts";
-export { isZero, SpoolWriter } from "./spool_writer.ts";
+export { isZero, OVERLAP_BYTES, SpoolWriter } from "./spool_writer.ts";
 
 /** The part of the manifest that {@linkcode serve} needs. */
 export interface ServeManifest {

@@ -1,4 +1,4 @@
-/** SERVER to spool: GET with a range, with the file's fingerprint looked at before and after. */
+/** SERVER to spool: GET with a range, in pieces where a limit slows it, with the file's fingerprint looked at before and after. */
 import { createHash } from "node:crypto";
 import {
   type Call,
@@ -12,6 +12,7 @@ import { SpoolWriter } from "../../lib/protocol/serve.ts";
 import { ConnectionLost } from "../http/lost.ts";
 import type { Reply } from "../http/reply.ts";
 import { fingerprintOf, PRECISION_MS } from "./entries.ts";
+import { Pieces } from "./pieces.ts";
 import type { DavServer, Found } from "./server.ts";
 
 /** Downloads one file; see the contract. */
@@ -42,31 +43,63 @@ async function fileAt(server: DavServer, path: string, signal: AbortSignal): Pro
 /** Moves the bytes; returns how many the file has. */
 async function fetch(server: DavServer, params: DownloadParams, before: Found, call: Call): Promise<number> {
   let writer = new SpoolWriter(params.spoolFile, params.offsetBytes);
+  const { sizeBytes = Infinity } = before;
+  // The end of a file of unknown size cannot be told from a piece of it.
+  const pieces = params.maxBytesPerSecond === undefined || sizeBytes === Infinity ? undefined : new Pieces();
   try {
-    const isRange = writer.startBytes > 0;
-    const reply = await server.request({
-      method: "GET",
-      url: server.url(params.path),
-      headers: {
-        // What is squeezed on the way has other offsets.
-        "Accept-Encoding": "identity",
-        ...(isRange ? { Range: `bytes=${writer.startBytes}-`, ...ifRange(before.etag) } : {}),
-      },
-    }, call.signal);
-    if (reply.status === 416) {
-      reply.close();
-      throw changed(params.path);
+    for (let isFirst = true;; isFirst = false) {
+      const startMs = performance.now();
+      const startBytes = writer.positionBytes;
+      const endBytes = Math.min(sizeBytes, startBytes + (pieces?.bytes ?? Infinity));
+      const reply = await ask(server, params.path, before.etag, {
+        startBytes,
+        ...(endBytes < sizeBytes ? { endBytes } : {}),
+      }, call);
+      const answerMs = performance.now() - startMs;
+      const fromBytes = reply.status === 206 ? startOf(reply) : 0;
+      // No ranges, or another content: from the beginning, over what is held. In the middle it is another file.
+      if (fromBytes !== startBytes) {
+        if (fromBytes !== 0 || !isFirst) {
+          reply.close();
+          throw changed(params.path);
+        }
+        writer.close();
+        writer = new SpoolWriter(params.spoolFile, 0);
+      }
+      // A server without ranges gives all of it.
+      const untilBytes = reply.status === 206 && fromBytes === startBytes ? endBytes : sizeBytes;
+      const waitedMs = await pump(reply, writer, { untilBytes, sizeBytes, path: params.path }, call);
+      const doneBytes = writer.positionBytes;
+      if (untilBytes === sizeBytes) return doneBytes;
+      pieces?.note({ bytes: doneBytes - startBytes, answerMs, waitedMs, tookMs: performance.now() - startMs });
     }
-    if (reply.status !== 200 && reply.status !== 206) throw await server.refusal("GET", reply);
-    if (isRange && !isFrom(reply, writer.startBytes)) {
-      // No ranges, or another content: from the beginning, over what is held.
-      writer.close();
-      writer = new SpoolWriter(params.spoolFile, 0);
-    }
-    return await pump(reply, writer, before.sizeBytes, params.path, call);
   } finally {
     writer.close();
   }
+}
+
+/** Asks for a file, or for a part of it; `endBytes` is the first byte that is not wanted. */
+async function ask(
+  server: DavServer,
+  path: string,
+  etag: string | undefined,
+  { startBytes, endBytes }: { startBytes: number; endBytes?: number },
+  call: Call,
+): Promise<Reply> {
+  const isPart = startBytes > 0 || endBytes !== undefined;
+  const range = `bytes=${startBytes}-${endBytes === undefined ? "" : endBytes - 1}`;
+  const reply = await server.request({
+    method: "GET",
+    url: server.url(path),
+    // What is squeezed on the way has other offsets.
+    headers: { "Accept-Encoding": "identity", ...(isPart ? { Range: range, ...ifRange(etag) } : {}) },
+  }, call.signal);
+  if (reply.status === 416) {
+    reply.close();
+    throw changed(path);
+  }
+  if (reply.status !== 200 && reply.status !== 206) throw await server.refusal("GET", reply);
+  return reply;
 }
 
 /** Only a strong validator can tie a range to a content (RFC 9110 section 13.1.5). */
@@ -74,38 +107,45 @@ function ifRange(etag: string | undefined): Record<string, string> {
   return etag !== undefined && /^"[\x21\x23-\x7e]*"$/.test(etag) ? { "If-Range": etag } : {};
 }
 
-function isFrom(reply: Reply, startBytes: number): boolean {
-  return reply.status === 206 &&
-    Number(/^bytes (\d+)-/.exec(reply.header("content-range") ?? "")?.[1] ?? NaN) === startBytes;
+/** The first byte of the part that a 206 holds. */
+function startOf(reply: Reply): number {
+  return Number(/^bytes (\d+)-/.exec(reply.header("content-range") ?? "")?.[1] ?? NaN);
 }
 
+/** Where an answer ends, and where the file does: `Infinity` when that is not known. */
+interface Ends {
+  untilBytes: number;
+  sizeBytes: number;
+  path: string;
+}
+
+/** Writes an answer to the spool; returns how long the limit held it up, milliseconds. */
 async function pump(
   reply: Reply,
   writer: SpoolWriter,
-  sizeBytes: number | undefined,
-  path: string,
+  { untilBytes, sizeBytes, path }: Ends,
   call: Call,
 ): Promise<number> {
+  let waitedMs = 0;
   try {
     for (let chunk = await reply.read(); chunk !== null; chunk = await reply.read()) {
       writer.write(chunk);
-      if (sizeBytes !== undefined && writer.positionBytes > sizeBytes) throw changed(path);
+      if (writer.positionBytes > untilBytes) throw changed(path);
       call.progress(writer.positionBytes);
       // Only now: what was fetched is kept, whatever happens while the limit is waited for.
+      const startMs = performance.now();
       await call.throttle(chunk.length);
+      waitedMs += performance.now() - startMs;
     }
   } catch (error) {
     reply.close();
     throw error;
   }
-  const doneBytes = writer.positionBytes;
-  if (sizeBytes !== undefined && doneBytes < sizeBytes) {
-    throw new ConnectionLost(new Error(`server ended the file at byte ${doneBytes} of ${sizeBytes}`), {
-      isSent: true,
-      sentBytes: 0,
-    });
+  if (untilBytes < Infinity && writer.positionBytes < untilBytes) {
+    const sayIt = `server ended the file at byte ${writer.positionBytes} of ${sizeBytes}`;
+    throw new ConnectionLost(new Error(sayIt), { isSent: true, sentBytes: 0 });
   }
-  return doneBytes;
+  return waitedMs;
 }
 
 /** A hash of a whole file, lower-case hex. */

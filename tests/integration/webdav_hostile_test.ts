@@ -321,6 +321,75 @@ for (
     }));
 }
 
+/** Answers a GET with the range that it asks for. */
+function answerRange(request: IncomingMessage, response: ServerResponse, bytes: Uint8Array): void {
+  const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+  if (from === undefined) return void response.writeHead(200).end(bytes);
+  const part = bytes.subarray(Number(from), to === "" ? undefined : Number(to) + 1);
+  const range = `bytes ${from}-${Number(from) + part.length - 1}/${bytes.length}`;
+  response.writeHead(206, { "Content-Range": range }).end(part);
+}
+
+const LARGE = Uint8Array.from({ length: 1_000_000 }, (_, at) => at * at % 251);
+
+Deno.test("webdav asks for a limited download in pieces, so that no more is lost with a driver that is killed", () =>
+  withServer((request, response) => {
+    if (request.method === "PROPFIND") return answer(response, file("/dav/a", LARGE.length, '"v1"'));
+    answerRange(request, response, LARGE);
+  }, async ({ driver, spool, asked }) => {
+    const expect = { sizeBytes: LARGE.length, etag: '"v1"' };
+    const params = { path: "a", spoolFile: await spool(new Uint8Array()), offsetBytes: 0, expect };
+    const call = directCall();
+    // Each chunk is held up, as by a limit.
+    call.throttle = () => new Promise((resolve) => setTimeout(resolve, 20));
+    await driver.download({ ...params, maxBytesPerSecond: 1_000_000 }, call);
+    assert.deepEqual(await Deno.readFile(params.spoolFile), LARGE);
+    const gets = asked.filter(({ method }) => method === "GET");
+    let from = 0;
+    for (const { headers } of gets) {
+      const [, first, last = String(LARGE.length - 1)] = /^bytes=(\d+)-(\d+)?$/.exec(headers.range!)!;
+      assert.equal(Number(first), from);
+      assert.equal(headers["if-range"], '"v1"');
+      from = Number(last) + 1;
+    }
+    assert.equal(from, LARGE.length);
+    assert.equal(/^bytes=0-(\d+)$/.exec(gets[0]!.headers.range!)?.[1], String(192 * 1024 - 1));
+    asked.length = 0;
+    await driver.download(params, directCall());
+    assert.deepEqual(asked.filter(({ method }) => method === "GET").map(({ headers }) => headers.range), [undefined]);
+  }));
+
+Deno.test("webdav takes all that a server without ranges gives when it is asked for a piece", () =>
+  withServer((request, response) => {
+    if (request.method === "PROPFIND") return answer(response, file("/dav/a", LARGE.length));
+    response.writeHead(200).end(LARGE);
+  }, async ({ driver, spool, asked }) => {
+    const params = { path: "a", spoolFile: await spool(new Uint8Array()), offsetBytes: 0, expect: {} };
+    await driver.download({ ...params, maxBytesPerSecond: 1_000_000 }, directCall());
+    assert.deepEqual(await Deno.readFile(params.spoolFile), LARGE);
+    assert.equal(asked.filter(({ method }) => method === "GET").length, 1);
+  }));
+
+Deno.test("webdav glues no pieces of two files", async () => {
+  const other = LARGE.map((byte) => byte ^ 1);
+  for (const secondIs of ["the whole of another", "another range"]) {
+    let gets = 0;
+    await withServer((request, response) => {
+      if (request.method === "PROPFIND") return answer(response, file("/dav/a", LARGE.length, '"v1"'));
+      if (++gets === 1) return answerRange(request, response, LARGE);
+      if (secondIs === "the whole of another") return void response.writeHead(200).end(other);
+      response.writeHead(206, { "Content-Range": `bytes 9-${LARGE.length - 1}/${LARGE.length}` }).end(
+        other.subarray(9),
+      );
+    }, async ({ driver, spool }) => {
+      const params = { path: "a", spoolFile: await spool(new Uint8Array()), offsetBytes: 0, expect: {} };
+      await rejects(driver.download({ ...params, maxBytesPerSecond: 1e6 }, directCall()), "changed");
+      const held = await Deno.readFile(params.spoolFile);
+      assert.deepEqual(held, LARGE.subarray(0, held.length));
+    });
+  }
+});
+
 Deno.test("webdav takes a file that changed under a download for changed", async () => {
   let looks = 0;
   await withServer((request, response) => {

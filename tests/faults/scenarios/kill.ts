@@ -26,12 +26,6 @@ const HEARD_MS = 1500;
 /** Slow enough that a kill meets files in the middle. */
 const LIMITS = { download: "12MiB/s", upload: "12MiB/s" };
 
-/**
- * What the system may have received for a WebDAV download that is held to its limit, and loses with the driver, in each
- * kill. The FTP driver bounds that by its sockets' buffers, which `node:http` gives nobody the means for.
- */
-const WEBDAV_AHEAD_BYTES = 16 * 1024 * 1024;
-
 function kills(victim: Victim, fault: string): Scenario {
   return {
     fault,
@@ -100,7 +94,7 @@ async function round(
   await pipeline.untilDelivered();
   return await pipeline.finish({
     runs: killsCount,
-    resentLimitBytes: killsCount * (RESENT_ALL_BYTES + (protocol.startsWith("webdav->") ? WEBDAV_AHEAD_BYTES : 0)),
+    resentLimitBytes: killsCount * RESENT_ALL_BYTES,
     brokenMax: Infinity,
     notes: protocol.split("->").includes("ftp") ? [kind] : [],
   });
