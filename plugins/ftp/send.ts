@@ -1,10 +1,10 @@
 /** Moves the bytes of an upload to its temporary name, from where an interrupted one stopped. */
-import { type Call, DriverError, READ_BACK_BYTES } from "../../lib/driver/mod.ts";
+import { type Call, type Content, DriverError, holdsSameRange, READ_BACK_BYTES } from "../../lib/driver/mod.ts";
 import { REPLY_TIMEOUT_MS } from "./control.ts";
 import { Transfer } from "./data.ts";
 import { type Found, lookUp } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
-import { type Content, isSameRange } from "./proof.ts";
+import { readsBack } from "./proof.ts";
 import type { Session } from "./session.ts";
 import { ConnectionLost } from "./stream.ts";
 
@@ -85,7 +85,7 @@ async function resumeAt(
   if (haveBytes <= content.sizeBytes) {
     const at = Math.max(0, haveBytes - READ_BACK_BYTES);
     try {
-      if (await isSameRange(session, path, content.spoolFile, at, haveBytes - at, call)) return haveBytes;
+      if (await holdsSameRange(content.spoolFile, at, haveBytes - at, readsBack(session, path, call))) return haveBytes;
     } catch (error) {
       // A server that takes files and gives none back: nothing is known of the part, so it is sent again.
       if (!(error instanceof DriverError) || error.code !== "uncertain") throw error;

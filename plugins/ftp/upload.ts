@@ -7,6 +7,7 @@ import {
   conflictPath,
   DriverError,
   parentOf,
+  type Proof,
   type Receipt,
   temporaryPath,
   type UploadParams,
@@ -15,7 +16,7 @@ import type { Directories } from "./directories.ts";
 import { type Found, lookUp, lookUpTogether, publishedPath } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
 import { formatTime } from "./parse_mlsd.ts";
-import { hashOf, type Proof, proveSame } from "./proof.ts";
+import { hashOf, proveSame } from "./proof.ts";
 import type { Pool } from "./pool.ts";
 import { publish } from "./publish.ts";
 import { sendFile, settledSize } from "./send.ts";

@@ -1,6 +1,13 @@
 /** The name that an upload gets, and what is there already. */
-import { type Call, conflictPath, DriverError, type Receipt, type UploadParams } from "../../lib/driver/mod.ts";
-import { type Proof, proveSame } from "./proof.ts";
+import {
+  type Call,
+  conflictPath,
+  DriverError,
+  type Proof,
+  type Receipt,
+  type UploadParams,
+} from "../../lib/driver/mod.ts";
+import { proveSame } from "./proof.ts";
 import type { DavServer } from "./server.ts";
 
 /** Names that `onExisting: "rename"` tries. */

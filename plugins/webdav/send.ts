@@ -1,5 +1,12 @@
 /** Moves the bytes of an upload to its temporary name, from where an interrupted one stopped, as far as the server can. */
-import { type Call, DriverError, parentOf, READ_BACK_BYTES, type UploadParams } from "../../lib/driver/mod.ts";
+import {
+  type Call,
+  DriverError,
+  holdsSameRange,
+  parentOf,
+  READ_BACK_BYTES,
+  type UploadParams,
+} from "../../lib/driver/mod.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { writeFile } from "../http/file_body.ts";
 import { pause } from "../http/pause.ts";
@@ -7,7 +14,7 @@ import { hashOf } from "./download.ts";
 import { StatusError, Stranger } from "./errors.ts";
 import type { Memory, PartialWrite } from "./memory.ts";
 import { partialRequest, probePartialWrite } from "./partial_write.ts";
-import { isSameRange } from "./proof.ts";
+import { readsBack } from "./proof.ts";
 import type { DavRequest, DavServer } from "./server.ts";
 
 /** Statuses of a write that was done. */
@@ -137,7 +144,7 @@ async function resumeAt(server: DavServer, path: string, params: UploadParams, c
   if (haveBytes <= params.sizeBytes) {
     const at = Math.max(0, haveBytes - READ_BACK_BYTES);
     try {
-      if (await isSameRange(server, path, params.spoolFile, at, haveBytes - at, call)) return haveBytes;
+      if (await holdsSameRange(params.spoolFile, at, haveBytes - at, readsBack(server, path, call))) return haveBytes;
     } catch (error) {
       // A server that takes files and gives none back: nothing is known of the part, so it is sent again.
       if (!(error instanceof DriverError) || error.code !== "uncertain") throw error;

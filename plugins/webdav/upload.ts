@@ -7,6 +7,7 @@ import {
   type Call,
   DriverError,
   parentOf,
+  type Proof,
   type Receipt,
   temporaryPath,
   type UploadParams,
@@ -16,7 +17,7 @@ import { StatusError } from "./errors.ts";
 import { isOpen, lookAgain } from "./lost_answers.ts";
 import { uploadToNextcloud } from "./nextcloud.ts";
 import { findPlace, type Place, placeFor, receiptOf } from "./place.ts";
-import { hashSays, type Proof } from "./proof.ts";
+import { hashSays } from "./proof.ts";
 import { discard, sendFile } from "./send.ts";
 import { enterRoot, type Tools } from "./tools.ts";
 import { urlOf } from "./paths.ts";
