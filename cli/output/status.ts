@@ -38,6 +38,7 @@ export function statusLines(report: StatusReport, options: StatusOptions): strin
     `Spool: ${formatBytes(report.spool.usedBytes)} of ${formatBytes(report.spool.quotaBytes)} in ${
       visible(report.spool.dir)
     }`,
+    ...pauseLines(report.spool, options.nowMs),
     ...resentLines(report),
     `State: ${visible(report.state)}`,
   ];
@@ -50,7 +51,17 @@ function resentLines({ resentBytes, resentUploadBytes }: StatusReport): string[]
   return [`Moved again after interruptions: ${fetched} from sources, ${formatBytes(resentUploadBytes)} to targets`];
 }
 
-function reasonOf({ word, devices, jobs }: StatusReport): string {
+function pauseLines({ pause }: StatusReport["spool"], nowMs: number): string[] {
+  if (pause === undefined) return [];
+  const ago = pause.since === undefined ? "" : `, for ${since(pause.since, nowMs)}`;
+  return [
+    `  downloads wait${ago}: ${visible(pause.reason)}`,
+    "  They go on by themselves when the spool takes files again; filesync doctor says what can be done",
+  ];
+}
+
+function reasonOf({ word, devices, jobs, spool }: StatusReport): string {
+  if (word === "waiting" && spool.pause !== undefined) return `downloads wait: ${visible(spool.pause.reason)}`;
   if (word !== "waiting" || devices.some(({ available, held }) => !available || held)) return WORDS[word];
   return jobs.some(({ waitsForWindow }) => waitsForWindow !== undefined)
     ? "outside the time window of a job"

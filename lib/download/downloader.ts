@@ -24,6 +24,7 @@ import {
 } from "../state/mod.ts";
 import { type FailurePolicy, settleFailure } from "./failure.ts";
 import { type FetchOutcome, fetchToSpool } from "./fetch.ts";
+import { FULL, SpoolWait } from "./spool_wait.ts";
 
 export interface DownloaderOptions {
   job: { id: number; name: string };
@@ -55,10 +56,6 @@ const PAGE = 64;
 const UNDER_WAY_MAX = 128;
 /** How long the station rests when the disk is full, milliseconds. */
 const NO_SPACE_PAUSE_MS = 5000;
-/** A spool that is full for so long is told, milliseconds. */
-const SHORT_TOLD_MS = 4000;
-const FULL = "Disk of the spool is full";
-
 /** How often a station that gives way looks whether it still has to, milliseconds. */
 const GIVE_WAY_MS = 250;
 
@@ -79,12 +76,7 @@ export class Downloader {
   #sourceId: number | undefined;
   /** The card or the vehicle whose files these are. */
   #deviceId: string | undefined;
-  #waitsForRoom = false;
-  #isFullTold = false;
-  /** Since when there is no room for the next file, monotonic milliseconds. */
-  #shortSinceMs: number | undefined;
-  /** Why the last write to the spool failed. */
-  #trouble: string | undefined;
+  readonly #wait: SpoolWait;
   /** Downloads in a row that ended because something was full. */
   #fullInARow = 0;
 
@@ -92,6 +84,7 @@ export class Downloader {
     this.#options = options;
     this.#places = new MoverPlaces(options.movers);
     this.#limit = new SharedLimit(options.bytesPerSecond);
+    this.#wait = new SpoolWait(options.store, options.job.name, options.log);
   }
 
   /** Downloads under way. */
@@ -101,7 +94,7 @@ export class Downloader {
 
   /** Whether the queue waits for room in the spool. */
   get waitsForRoom(): boolean {
-    return this.#waitsForRoom;
+    return this.#wait.isWaiting;
   }
 
   /** Whether every try of late ended because something was full: the next one is no progress. */
@@ -118,7 +111,7 @@ export class Downloader {
 
   /** Room was made in the spool. */
   noteRoom(): void {
-    if (this.#waitsForRoom) this.#bell.ring();
+    if (this.#wait.isWaiting) this.#bell.ring();
   }
 
   /** There may be work: files were found, a retry is due, the device is back. */
@@ -167,7 +160,7 @@ export class Downloader {
         // Never with a turn in our hands: making room asks the source.
         const { spool, makeRoom } = this.#options;
         const needBytes = spool.missingBytes((current.fingerprint.sizeBytes ?? 0) - this.#heldBytes(current));
-        if (this.#waitsForRoom && !(needBytes > 0 && await makeRoom?.(needBytes, signal))) {
+        if (this.#wait.isWaiting && !(needBytes > 0 && await makeRoom?.(needBytes, signal))) {
           await this.#bell.wait(signal, NO_SPACE_PAUSE_MS);
         }
         continue;
@@ -216,14 +209,14 @@ export class Downloader {
 
   /** Room in the spool for the rest of a file, and the file out of the queue; `undefined` when there is none now. */
   #reserve(file: QueuedFile): Reservation | undefined {
-    const { spool, log, store, deviceDir } = this.#options;
+    const { spool, store, deviceDir } = this.#options;
     try {
       const held = this.#heldBytes(file);
       const reservation = spool.reserve(file.fingerprint.sizeBytes ?? held, held);
       if (reservation === undefined) {
         const isDisk = spool.isDiskShort(Math.max(0, (file.fingerprint.sizeBytes ?? 0) - held));
         const why = isDisk ? "Disk of the spool would have less free than spool.min_free" : "Spool is full";
-        this.#noteShort(`${why}: downloads wait, uploads go on`);
+        this.#wait.noteShort(why);
         return undefined;
       }
       let isQueued = false;
@@ -234,15 +227,12 @@ export class Downloader {
       }
       this.#queue = this.#queue.filter((other) => other.id !== file.id);
       if (!isQueued) return undefined;
-      if (this.#isFullTold && this.#trouble === undefined) log.info("Spool has room again: downloads go on");
-      this.#isFullTold = false;
-      this.#shortSinceMs = undefined;
-      this.#waitsForRoom = false;
+      this.#wait.noteRoom();
       this.#claimed.add(file.id);
       return reservation;
     } catch (error) {
       if (isFull(error)) {
-        this.#noteFull("Disk of the spool is full: downloads wait, uploads go on");
+        this.#wait.noteFull(FULL);
         return undefined;
       }
       if (!(error instanceof SpoolError)) throw error;
@@ -259,29 +249,8 @@ export class Downloader {
       this.#queue = this.#queue.filter((other) => other.id !== file.id);
     } catch (error) {
       if (!isFull(error)) throw error;
-      this.#noteFull("Disk of the state store is full: downloads wait");
+      this.#wait.noteFull("Disk of the state store is full", "");
     }
-  }
-
-  /** Writing to the spool failed, although there seemed to be room: said once, until a file is in it again. */
-  #noteTrouble(reason: string): void {
-    const words = /no space left/.test(reason) ? FULL : reason;
-    if (this.#trouble !== words) this.#options.log.warning(`${words}: downloads wait, uploads go on`);
-    this.#trouble = words;
-    this.#waitsForRoom = true;
-  }
-
-  #noteFull(message: string): void {
-    if (!this.#isFullTold) this.#options.log.warning(message);
-    this.#isFullTold = true;
-    this.#waitsForRoom = true;
-  }
-
-  /** A spool smaller than the work is full at every file: that is told when it lasts. */
-  #noteShort(message: string): void {
-    this.#waitsForRoom = true;
-    this.#shortSinceMs ??= performance.now();
-    if (performance.now() - this.#shortSinceMs >= SHORT_TOLD_MS) this.#noteFull(message);
   }
 
   async #move(file: QueuedFile, turn: Turn, reservation: Reservation, signal: AbortSignal): Promise<void> {
@@ -304,10 +273,7 @@ export class Downloader {
         },
       });
       reservation.end(facts.sizeBytes);
-      if (this.#trouble !== undefined) {
-        this.#options.log.info("Spool can be written again: downloads go on");
-        this.#trouble = undefined;
-      }
+      this.#wait.noteWritten();
       this.#fullInARow = 0;
       events.emit({
         event: "downloaded",
@@ -326,7 +292,9 @@ export class Downloader {
       if (failure.code === "no_space") {
         // A driver writes there too, and may be right or wrong about it.
         const says = spoolFailure(error) !== undefined || /no space left/i.test(failure.message);
-        this.#noteTrouble(says ? failure.message : `"${source.name}" finds no room in the spool (${failure.message})`);
+        this.#wait.noteTrouble(
+          says ? failure.message : `"${source.name}" finds no room in the spool (${failure.message})`,
+        );
         this.#fullInARow++;
         await new Bell().wait(signal, NO_SPACE_PAUSE_MS);
       }
@@ -346,7 +314,7 @@ export class Downloader {
     try {
       const tell = await recordWhenWritable(store, () => settleFailure(file, error, facts, this.#policy()), {
         signal,
-        onFull: () => this.#noteFull("Disk of the state store is full: downloads wait"),
+        onFull: () => this.#wait.noteFull("Disk of the state store is full", ""),
       });
       tell();
     } catch (cause) {

@@ -17,6 +17,7 @@ import {
 import { makeDirectory, Spool } from "../spool/mod.ts";
 import {
   countUptime,
+  endPauses,
   filesLeft,
   finishRetired,
   hasDenied,
@@ -167,6 +168,7 @@ class Engine {
   async #work(store: Store, spool: Spool, devices: Devices): Promise<Summary> {
     const { events, signal, once, version } = this.#options;
     const pipelines: JobPipeline[] = [];
+    endPauses(store);
     const room = roomFor(pipelines, store, spool);
     const clock = new WallClock(store, logFor("clock"));
     // Sources first: the row of an exclusive device that is both names its folders.

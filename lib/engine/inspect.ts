@@ -26,6 +26,7 @@ import { targetPath } from "../upload/target_path.ts";
 import { readSecrets, usablePlugin } from "./devices.ts";
 import { selectJobs } from "./engine.ts";
 import { asEngineError, EngineError, EXIT, isStoreThere } from "./errors.ts";
+import { spoolPause } from "./spool_pause.ts";
 import { isDateWrong } from "./wall_clock.ts";
 import { formatWindows, isInWindow } from "./window.ts";
 import { exitOfCode } from "./exit_codes.ts";
@@ -102,10 +103,17 @@ export function readStatus(config: Config): StatusReport {
     const isUnseen = jobs.some(({ name, lastListing }) =>
       lastListing === undefined && config.jobs.some((job) => job.name === name)
     );
+    const isFetching = jobs.some((job) => job.found.count + job.downloading.count > 0);
+    const pause = isFetching ? spoolPause(store, config, pid !== undefined) : undefined;
+    const isUploading = jobs.some((job) =>
+      job.spooled.count > 0 || job.targets.some((target) => target.uploading.count > 0)
+    );
     return {
       ...base,
       word: attention + denied > 0 || needsPerson
         ? "attention"
+        : pause !== undefined && !isUploading
+        ? "waiting"
         : (closed.length > 0 || jobs.some((job) => job.waitsForWindow !== undefined)) && (left > 0 || isUnseen)
         ? "waiting"
         : left > 0 || isUnseen && pid !== undefined
@@ -119,7 +127,12 @@ export function readStatus(config: Config): StatusReport {
       parkedTotal: attention + denied,
       noted: notedFiles(store),
       notedTotal: notedCount(store),
-      spool: { dir: config.spool.dir, usedBytes: spooledBytes(store), quotaBytes: config.spool.quotaBytes },
+      spool: {
+        dir: config.spool.dir,
+        usedBytes: spooledBytes(store),
+        quotaBytes: config.spool.quotaBytes,
+        ...(pause === undefined ? {} : { pause }),
+      },
       resentBytes: resentBytes(store),
       resentUploadBytes: resentUploadBytes(store),
     };

@@ -75,7 +75,13 @@ export const statusSchema = z.object({
   noted: z.array(z.object({ job: z.string(), path: z.string(), note: z.string(), since: time }))
     .describe("Files that something is to be said of, at most 20, the newest first"),
   notedTotal: z.int(),
-  spool: z.object({ dir: z.string(), usedBytes: z.int(), quotaBytes: z.int() }),
+  spool: z.object({
+    dir: z.string(),
+    usedBytes: z.int(),
+    quotaBytes: z.int(),
+    pause: z.object({ reason: z.string(), since: time.exactOptional() }).exactOptional()
+      .describe("Why files wait at their source: the spool takes none"),
+  }),
   resentBytes: z.int(),
   resentUploadBytes: z.int(),
 }) satisfies z.ZodType<StatusReport>;

@@ -47,6 +47,13 @@ export interface DeviceStatus {
   since: string;
 }
 
+/** Why nothing is fetched into the spool. */
+export interface SpoolPause {
+  reason: string;
+  /** Absent where it is seen now and nobody tells since when. */
+  since?: string;
+}
+
 /** Something that a person has to decide. */
 export interface ParkedItem {
   job: string;
@@ -74,8 +81,8 @@ export interface StatusReport {
   schema: 1;
   time: string;
   /**
-   * `ok`: all that was found is delivered; `working`: files are on their way; `waiting`: a device is away;
-   * `attention`: a person is needed.
+   * `ok`: all that was found is delivered; `working`: files are on their way; `waiting`: a device is away, or the
+   * spool takes nothing; `attention`: a person is needed.
    */
   word: "ok" | "working" | "waiting" | "attention";
   state: string;
@@ -89,7 +96,8 @@ export interface StatusReport {
   /** At most 20, newest first; `notedTotal` counts all. Nobody is needed for them. */
   noted: NotedFile[];
   notedTotal: number;
-  spool: { dir: string; usedBytes: number; quotaBytes: number };
+  /** `pause`: files wait at a source, and the spool takes none; absent: it does, or nothing waits. */
+  spool: { dir: string; usedBytes: number; quotaBytes: number; pause?: SpoolPause };
   /**
    * Bytes that had arrived and were moved again after interruptions, and those of them that went to targets. What the
    * system held for a driver that was killed is known to nobody, and not among them.

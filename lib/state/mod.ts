@@ -13,6 +13,7 @@ export * from "./files.ts";
 export * from "./history.ts";
 export * from "./listings.ts";
 export * from "./manifest.ts";
+export * from "./pauses.ts";
 export * from "./rebuild.ts";
 export * from "./recovery.ts";
 export * from "./registry.ts";

@@ -53,6 +53,9 @@ function Page({ known }) {
         <p>${formatBytes(spool.usedBytes)} of ${formatBytes(spool.quotaBytes)}${status.resentBytes > 0
           ? `; ${formatBytes(status.resentBytes)} moved again after interruptions`
           : ""}</p>
+        ${spool.pause !== undefined && html`
+          <p>Downloads wait: ${spool.pause.reason}</p>
+        `}
         ${history !== undefined && html`<${Plots} history=${history} />`}
       <//>
       <${Section} title="Files"><${Files} jobs=${status.jobs} now=${status.time} changes=${changes} /><//>

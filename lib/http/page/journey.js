@@ -15,7 +15,9 @@ const WORDS = {
 /** @param {{ status: any, error?: string }} props */
 export function Banner({ status, error }) {
   const waits = status.devices.filter((/** @type {any} */ device) => !device.available || device.held);
-  const why = status.word === "waiting" && waits.length > 0
+  const why = status.word === "waiting" && status.spool.pause !== undefined
+    ? `Downloads wait: ${status.spool.pause.reason}`
+    : status.word === "waiting" && waits.length > 0
     ? `Waiting for ${waits.map((/** @type {any} */ { name }) => name).join(", ")}`
     : WORDS[status.word];
   return html`

@@ -3,7 +3,8 @@
 -- them). Retry times are milliseconds of the running process's monotonic clock and are cleared at start.
 
 -- One row per fact about the store itself: store_id, boot_id, resent_bytes, resent_upload_bytes, uptime_ms (the store's
--- own clock, which a wrong date moves by a day at most), uptime_counted_at.
+-- own clock, which a wrong date moves by a day at most), uptime_counted_at, pause:<job> (why its downloads wait for the
+-- spool, as JSON).
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
