@@ -83,7 +83,9 @@ function generationLines(
     );
   }
   if (file.resentBytes > 0) lines.push(`    fetched more than once: ${formatBytes(file.resentBytes)}`);
-  for (const delivery of file.deliveries) lines.push(...deliveryLines(delivery, report, options));
+  for (const delivery of file.deliveries) {
+    lines.push(...deliveryLines(delivery, takerOf(delivery, file, history), report, options));
+  }
   lines.push(`    source's copy: ${sourceWords(file)}`);
   return lines;
 }
@@ -109,7 +111,21 @@ function sourceWords(file: GenerationFacts): string {
   }
 }
 
-function deliveryLines(delivery: DeliveryFacts, report: WhyReport, options: WhyOptions): string[] {
+/** Whose the name is that a delivery asked for, where it got another one. */
+function takerOf({ target, askedPath, receipt }: DeliveryFacts, file: GenerationFacts, history: FileHistory): string {
+  const isOurs = history.generations.some(({ generation, deliveries }) =>
+    generation < file.generation && receipt !== undefined &&
+    deliveries.some((older) => older.target === target && older.receipt?.path === askedPath)
+  );
+  return isOurs ? "which an older generation has" : "which was taken";
+}
+
+function deliveryLines(
+  delivery: DeliveryFacts,
+  taker: string,
+  report: WhyReport,
+  options: WhyOptions,
+): string[] {
   const arrow = options.unicode ? "→" : "->";
   const { receipt, askedPath } = delivery;
   const name = receipt?.path ?? askedPath;
@@ -128,7 +144,7 @@ function deliveryLines(delivery: DeliveryFacts, report: WhyReport, options: WhyO
     if (receipt.sha256 !== undefined) lines.push(`        sha256 sent: ${receipt.sha256}`);
     if (receipt.url !== undefined) lines.push(`        ${visible(receipt.url)}`);
     if (askedPath !== undefined && askedPath !== receipt.path) {
-      lines.push(`        asked for "${visible(askedPath)}", which was taken`);
+      lines.push(`        asked for "${visible(askedPath)}", ${taker}`);
     }
   }
   if (delivery.attempts > 0) lines.push(`        ${count(delivery.attempts, "failed attempt")}`);

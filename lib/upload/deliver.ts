@@ -77,7 +77,6 @@ const RESUME_INTERVAL_MS = 1000;
  * @throws {SpoolDamage} when the spool file is gone or changed
  */
 export async function deliver(delivery: QueuedDelivery, turn: Turn, context: DeliverContext): Promise<Receipt> {
-  const { store, outcome } = context;
   const asked = delivery.askedPath ?? targetPath(context.path, {
     path: delivery.path,
     job: context.job.name,
@@ -85,7 +84,24 @@ export async function deliver(delivery: QueuedDelivery, turn: Turn, context: Del
     host: context.host,
     timeMs: delivery.modifiedMs ?? delivery.foundMs,
   });
-  const { path, onExisting } = await resolveExisting(delivery, asked, turn, context);
+  const name = await resolveExisting(delivery, asked, turn, context);
+  const receipt = await deliverAs(name, delivery, turn, context);
+  if (name.unproven === true && receipt.path !== name.path) {
+    context.log.info(
+      `"${delivery.path}" is on "${context.target.name}" as "${receipt.path}": "${name.path}" was not replaced, since ` +
+        "nothing proves that it still is what was delivered",
+    );
+  }
+  return receipt;
+}
+
+async function deliverAs(
+  { path, onExisting }: TargetName,
+  delivery: QueuedDelivery,
+  turn: Turn,
+  context: DeliverContext,
+): Promise<Receipt> {
+  const { store, outcome } = context;
   const params: UploadParams = {
     spoolFile: context.spool.filePath(delivery.deviceDir, delivery.fileId),
     path,
@@ -209,17 +225,25 @@ async function unshare(delivery: QueuedDelivery, { store, spool }: UnshareContex
 }
 
 /** Which name to ask for, and what may happen to a file that already has it. */
+interface TargetName {
+  path: string;
+  onExisting: UploadParams["onExisting"];
+  /** An older generation was to be replaced, and may be another file by now. */
+  unproven?: true;
+}
+
 async function resolveExisting(
   delivery: QueuedDelivery,
   path: string,
   turn: Turn,
   context: DeliverContext,
-): Promise<{ path: string; onExisting: UploadParams["onExisting"] }> {
+): Promise<TargetName> {
   const byConflict = ({ rename: "rename", replace: "replace", park: "fail" } as const)[context.onConflict];
   const prior = priorDelivery(context.store, delivery);
   if (prior === undefined) return { path, onExisting: byConflict };
   if (context.onChange === "rename") return { path, onExisting: "rename" };
-  if (turn.capabilities.confirm !== true) return { path, onExisting: byConflict };
+  const undecided: TargetName = { path, onExisting: byConflict, unproven: true };
+  if (turn.capabilities.confirm !== true) return undecided;
   // A newer generation replaces the older one only while the target still holds what our receipt says.
   const older = {
     spoolFile: context.spool.filePath(delivery.deviceDir, delivery.fileId),
@@ -233,7 +257,7 @@ async function resolveExisting(
     if (asDriverError(error).code === "uncertain") return null;
     throw error;
   });
-  return holds === null ? { path, onExisting: byConflict } : { path: prior.receiptPath, onExisting: "replace" };
+  return holds === null ? undecided : { path: prior.receiptPath, onExisting: "replace" };
 }
 
 async function askWhetherItLanded(

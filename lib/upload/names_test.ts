@@ -53,6 +53,8 @@ Deno.test("Uploader.run() replaces an older generation only while the target hol
         Object.fromEntries([...bed.target.files.keys()].map((key) => [key, bed.target.text(key)])),
         expected,
       );
+      const isKept = expected["a~2.log"] !== undefined && upload.onChange !== "rename";
+      assert.equal(/"a\.log" was not replaced, since nothing proves/.test(bed.log.lines.join()), isKept);
     });
   }
 });

@@ -3,6 +3,8 @@
  * own, each value, with real servers. Different bytes are never silently overwritten.
  */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { randomBytes } from "node:crypto";
 import { hasFtpServer, startFtpServer } from "../support/ftp_servers.ts";
 import { testNeeding } from "../support/needs.ts";
 import { hasWebdavServer, startWebdavServer } from "../support/webdav_servers.ts";
@@ -107,4 +109,47 @@ for (const [name, needs, isThere, open] of TARGETS) {
       isThere,
     );
   }
+}
+
+/** More than is read back whole. */
+const LARGE_BYTES = 9 * 1024 * 1024;
+
+for (const [name, needs, isThere, open] of TARGETS.filter(([name]) => name !== "local")) {
+  testNeeding(
+    needs,
+    `${name}: of a large file without a checksum the grown one replaces the older, and a rewritten one stands beside it, which is told`,
+    async () => {
+      await inTempDir(async (dir) => {
+        await Deno.chmod(dir, 0o755);
+        await Deno.mkdir(`${dir}/served`);
+        await Deno.chmod(`${dir}/served`, 0o777);
+        const { device, stop } = await open(`${dir}/served`);
+        const once = async (bytes: Uint8Array) => {
+          await Deno.writeFile(`${dir}/in/log.bin`, bytes);
+          const { code, stderr } = await filesync(dir, ["sync", "--once", "--no-progress"]);
+          assert.equal(code, 0, stderr);
+          return stderr;
+        };
+        const served = async (file: string) => (await Deno.readFile(`${dir}/served/${file}`)).toHex().slice(0, 64);
+        try {
+          await localJob(dir, { target: device });
+          const first = randomBytes(LARGE_BYTES);
+          const grown = Buffer.concat([first, randomBytes(1000)]);
+          const rewritten = randomBytes(LARGE_BYTES);
+          await once(first);
+          assert.doesNotMatch(await once(grown), /not replaced/);
+          assert.deepEqual([...Deno.readDirSync(`${dir}/served`)].map((entry) => entry.name), ["log.bin"]);
+          assert.equal((await Deno.stat(`${dir}/served/log.bin`)).size, grown.length);
+          assert.match(await once(rewritten), /as "log~2\.bin": "log\.bin" was not replaced, since nothing proves/);
+          assert.equal(await served("log.bin"), grown.toString("hex").slice(0, 64));
+          assert.equal(await served("log~2.bin"), rewritten.toString("hex").slice(0, 64));
+          const { stdout } = await filesync(dir, ["why", "log.bin"]);
+          assert.match(stdout, /asked for "log\.bin", which an older generation has/);
+        } finally {
+          await stop();
+        }
+      });
+    },
+    isThere,
+  );
 }
