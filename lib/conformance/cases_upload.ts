@@ -63,6 +63,12 @@ export const UPLOAD_CASES: readonly Case[] = [
     run: resumes,
   },
   {
+    name: "upload() that is refused for good leaves nothing of an interrupted one",
+    roles: TARGET,
+    needs: (can, fixture) => can.rateLimit === true && keepsNames(can, fixture),
+    run: refusedForGood,
+  },
+  {
     name: "upload() twice leaves one file",
     roles: TARGET,
     needs: (can) => can.repeatable === true,
@@ -261,6 +267,19 @@ async function resumes(bench: Bench): Promise<void> {
   assert.ok((reports[0] ?? 0) >= lastBytes() / 2, `Started again from ${reports[0]}, had reached ${lastBytes()}`);
   assertBytes(await bench.device.read("dir/log.ulg"), bytes, "the upload");
   await assertNothingLeft(bench, ["dir/log.ulg"]);
+}
+
+async function refusedForGood(bench: Bench): Promise<void> {
+  const params = await bench.uploadParams("dir/log.ulg", content(1024 * KIB), { onExisting: "fail" });
+  await fails(
+    bench.client.upload({ ...params, maxBytesPerSecond: 512 * KIB }, cancelAt(384 * KIB).options),
+    "cancelled",
+  );
+  // Somebody was faster: nobody will ever go on with what is there of ours.
+  await bench.device.put("dir/log.ulg", content(100, 7));
+  await fails(bench.client.upload(params), "rejected");
+  await assertNothingLeft(bench, ["dir/log.ulg"]);
+  assertBytes(await bench.device.read("dir/log.ulg"), content(100, 7), "the other file");
 }
 
 async function repeats(bench: Bench): Promise<void> {

@@ -139,12 +139,18 @@ class Upload {
     return await this.#finish(session, place.path);
   }
 
+  /** The name to publish under. Bytes that will never have one are of no use on the server. */
   async #place(session: Session, first?: { there: Found | undefined }): Promise<Place> {
-    const place = await findPlace(session, this.#params, this.#call, first);
-    if (place.isTaken && place.proof === undefined && this.#params.onExisting === "fail") {
-      throw new DriverError("rejected", `Other bytes have the name "${place.path}" on the server`);
+    try {
+      const place = await findPlace(session, this.#params, this.#call, first);
+      if (place.isTaken && place.proof === undefined && this.#params.onExisting === "fail") {
+        throw new DriverError("rejected", `Other bytes have the name "${place.path}" on the server`);
+      }
+      return place;
+    } catch (error) {
+      if (error instanceof DriverError && error.code === "rejected") await this.#discard(session);
+      throw error;
     }
-    return place;
   }
 
   async #alreadyThere(session: Session, path: string, proof: Proof): Promise<Receipt> {
@@ -217,10 +223,7 @@ class Upload {
     }
     if (setTime === undefined) await this.#setTimeByMdtm(session);
     if (!replaces) {
-      const place = await this.#place(session, { there: atFinal }).catch(async (error) => {
-        if (error instanceof DriverError && error.code === "rejected") await this.#discard(session);
-        throw error;
-      });
+      const place = await this.#place(session, { there: atFinal });
       if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
       path = place.path;
     }

@@ -179,12 +179,21 @@ export class Files {
     const temporary = root.join(await temporaryPath(params.path, params.sha256));
     using spool = Deno.openSync(params.spoolFile);
     const looking = { call, unproven: this.#unproven };
-    const name = await chooseName(root, params, looking);
-    const publication = { root, spool, temporary, name, params, looking };
-    const path = await this.#adoption.publish(publication) ?? await this.#gathered(publication);
+    const path = await this.#named({ root, spool, temporary, params, looking });
     await this.#syncNames(root, path, call);
     this.#unproven.delete(path);
     return receipt(path, params);
+  }
+
+  /** Publishes the spool file itself or a copy; returns its name. What is refused for good leaves nothing gathered. */
+  async #named(wanted: Omit<Publication, "name">): Promise<string> {
+    try {
+      const publication = { ...wanted, name: await chooseName(wanted.root, wanted.params, wanted.looking) };
+      return await this.#adoption.publish(publication) ?? await this.#gathered(publication);
+    } catch (error) {
+      if (error instanceof DriverError && error.code === "rejected") removeLeftover(wanted.temporary);
+      throw error;
+    }
   }
 
   /** Publishes a copy of the spool file; returns its name. */
@@ -192,10 +201,9 @@ export class Files {
     const { root, spool, temporary, name, params, looking } = publication;
     if (name.occupant !== "same") await gather(spool, temporary, params, { root, call: looking.call });
     try {
-      return await this.#named(publication);
+      return await this.#published(publication);
     } catch (error) {
       if (!isRefusedName(error, temporary)) throw error;
-      removeLeftover(temporary);
       throw new DriverError("rejected", `Cannot upload "${params.path}": the filesystem refuses the name`, {
         hint: 'FAT and exFAT take no name with " * : < > ? \\ |. Rename the file, or choose another target',
         cause: error,
@@ -204,7 +212,7 @@ export class Files {
   }
 
   /** Gives what was gathered its name; returns that. */
-  async #named({ root, temporary, name, params, looking }: Publication): Promise<string> {
+  async #published({ root, temporary, name, params, looking }: Publication): Promise<string> {
     for (let { path, occupant } = name;;) {
       if (occupant === "same") {
         removeLeftover(temporary);

@@ -75,9 +75,9 @@ class Upload {
   }
 
   async run(): Promise<Receipt> {
-    const { folders, server } = this.#tools;
+    const { folders } = this.#tools;
     if (this.#params.sizeBytes >= LOOK_FIRST_BYTES_MIN) {
-      const place = await placeFor(server, this.#params, this.#call);
+      const place = await this.#placeOrDiscard();
       if (place.proof !== undefined) return await this.#alreadyThere(place.path, place.proof);
     }
     await folders.ensure(this.#tools, parentOf(this.#params.path), this.#call);
@@ -90,7 +90,7 @@ class Upload {
     const { server } = this.#tools;
     const { sizeBytes } = this.#params;
     const state = await lookAgain(this.#call, lost, sizeBytes, async () => {
-      const place = await placeFor(server, this.#params, this.#call);
+      const place = await this.#placeOrDiscard();
       if (place.proof !== undefined) return place;
       const found = await server.look(this.#temporary, this.#call.signal);
       return found?.sizeBytes === sizeBytes ? "gathered" as const : undefined;
