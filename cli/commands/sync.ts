@@ -105,7 +105,7 @@ async function sync(context: Context, work: Work): Promise<number> {
     live?.apply(event);
     service.apply(event);
     const line = words.line(event);
-    if (line !== undefined) logFor(line.scope)[line.level](line.message);
+    if (line !== undefined) logFor(line.scope)[line.level](line.message, line.about);
   };
   events.listen(listen);
   if (!once && !quiet && !json) {

@@ -2,7 +2,7 @@
  * Events in words, for the log: what is said of each, how loud, and under whose name.
  */
 import type { LogLevel } from "../../lib/driver/mod.ts";
-import type { FilesyncEvent } from "../../lib/observe/mod.ts";
+import type { AboutFile, FilesyncEvent } from "../../lib/observe/mod.ts";
 import { count, formatBytes } from "./format.ts";
 
 export interface EventLine {
@@ -10,6 +10,8 @@ export interface EventLine {
   /** A job, a device, or the program. */
   scope: string;
   message: string;
+  /** It is about this one of many files. */
+  about?: AboutFile;
 }
 
 const VERIFIED = { checksum: "checksum verified", size: "size verified", accepted: "accepted", none: "not verified" };
@@ -74,18 +76,23 @@ export class EventWords {
       case "parked": {
         const where = event.target === undefined ? "" : ` for "${event.target}"`;
         const message = `Parked "${event.path}"${where}: ${event.reason}${hint(event.hint)}`;
-        return { level: "warning", scope: event.job, message };
+        return { level: "warning", scope: event.job, message, about: { file: event.path } };
       }
       case "uncertain": {
         const message = `Cannot tell whether "${event.path}" landed on "${event.target}": ${event.reason}`;
-        return { level: "warning", scope: event.job, message };
+        return { level: "warning", scope: event.job, message, about: { file: event.path } };
       }
       case "gone": {
         const message = `"${event.path}" vanished from the source before it was fetched`;
-        return { level: "info", scope: event.job, message };
+        return { level: "info", scope: event.job, message, about: { file: event.path } };
       }
       case "removed":
-        return { level: "info", scope: event.job, message: `Removed "${event.path}" from the source` };
+        return {
+          level: "info",
+          scope: event.job,
+          message: `Removed "${event.path}" from the source`,
+          about: { file: event.path },
+        };
       case "device":
         return this.#device(event);
       case "safe_to_unplug":

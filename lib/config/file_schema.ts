@@ -139,7 +139,9 @@ export const configSchema = z.strictObject({
       .describe("Whether a file that only absent targets need may be dropped from a full spool and fetched again"),
   }).prefault({}).describe("The local copy of what is on its way"),
   log: z.strictObject({
-    level: z.enum(["debug", "info", "warning", "error"]).prefault("info").describe("Least severity that is logged"),
+    level: z.enum(["debug", "info", "warning", "error"]).prefault("info").describe(
+      "Least severity that is logged; `debug` also names each of many files with one trouble",
+    ),
     file: path().nullable().prefault(null).describe("Log file; null logs to stderr only"),
     console: z.boolean().prefault(true).describe("Whether the log goes to stderr"),
     max_size: size().prefault("10MiB").describe("Size at which the log file is rotated"),

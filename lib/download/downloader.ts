@@ -319,7 +319,9 @@ export class Downloader {
       tell();
     } catch (cause) {
       // Stopping with a full disk: the row stays as it is there, and the next start puts it right.
-      log.error(`Cannot record the failure of "${file.path}": ${cause instanceof Error ? cause.message : cause}`);
+      log.error(`Cannot record the failure of "${file.path}": ${cause instanceof Error ? cause.message : cause}`, {
+        file: file.path,
+      });
     }
     if (error.code === "changed") onChanged();
   }

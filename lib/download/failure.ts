@@ -66,16 +66,17 @@ function tell(file: QueuedFile, failure: FileFailure, { job, events, log }: Fail
   const wanted = `Cannot download "${file.path}"`;
   const label = error.message.startsWith(wanted) ? error.message : `${wanted}: ${error.message}`;
   const { hint } = error.details;
+  const about = { file: file.path };
   if (failure.state === "gone") {
-    log.info(error.code === "changed" ? label : `"${file.path}" is gone from the source`);
+    log.info(error.code === "changed" ? label : `"${file.path}" is gone from the source`, about);
     if (error.code !== "changed") events.emit({ event: "gone", job: job.name, path: file.path });
   } else if (failure.state === "parked") {
     const told = { reason: error.message, code: error.code, ...(hint === undefined ? {} : { hint }) };
     events.emit({ event: "parked", job: job.name, path: file.path, ...told });
   } else {
     const line = `${label}${hint === undefined ? "" : `. ${hint}`}; next try ${inWords(failure.retryAtMs)}`;
-    if (error.code === "denied") log.warning(line);
-    else log.info(line);
+    if (error.code === "denied") log.warning(line, about);
+    else log.info(line, about);
   }
 }
 

@@ -162,7 +162,7 @@ class SourceWalk {
         if (isWanted(`${entry.path}/\ue000`, undefined)) {
           wanted.push({ ...entry, problem: `Folder cannot be listed: ${problem}` });
         } else {
-          log.warning(`Folder "${entry.path}" cannot be listed and is left out: ${problem}`);
+          log.warning(`Folder "${entry.path}" cannot be listed and is left out: ${problem}`, { file: entry.path });
         }
       } else if (!isTemporary(entry.path) && isWanted(entry.path, entry.sizeBytes)) {
         wanted.push(problem === undefined || entry.problem !== undefined ? entry : { ...entry, problem });

@@ -5,16 +5,25 @@
 import { dirname } from "node:path";
 import type { LogRecord, Sink } from "@logtape/logtape";
 import type { LogLevel } from "../driver/mod.ts";
+import { FileLines } from "./file_lines.ts";
 import { startAging } from "./log_age.ts";
 import { visible } from "./visible.ts";
 import { stderrOutlet } from "./outlet.ts";
 
-/** One scope's log. Messages are one line; control characters in them are shown escaped. */
+/**
+ * One scope's log. Messages are one line; control characters in them are shown escaped. A line about one of many files
+ * names it as `file`: of many such lines the first are written and the rest are counted, unless all is asked for (`debug`).
+ */
 export interface Log {
   debug(message: string): void;
-  info(message: string): void;
-  warning(message: string): void;
-  error(message: string): void;
+  info(message: string, about?: AboutFile): void;
+  warning(message: string, about?: AboutFile): void;
+  error(message: string, about?: AboutFile): void;
+}
+
+/** The file that a line is about, by its path. */
+export interface AboutFile {
+  file: string;
 }
 
 /** One line of the log, as it was told. */
@@ -82,6 +91,7 @@ interface Active {
 let active: Active | undefined;
 let consoleWriter: (text: string) => void = writeToStderr;
 const repeats = new Map<string, Repeat>();
+const fileLines = new FileLines(tell);
 const tail: LogLine[] = [];
 
 function writeToStderr(text: string): void {
@@ -102,14 +112,20 @@ export function logTail(): LogLine[] {
 export function logFor(scope: string): Log {
   return {
     debug: (message) => log("debug", scope, message),
-    info: (message) => log("info", scope, message),
-    warning: (message) => log("warning", scope, message),
-    error: (message) => log("error", scope, message),
+    info: (message, about) => log("info", scope, message, about),
+    warning: (message, about) => log("warning", scope, message, about),
+    error: (message, about) => log("error", scope, message, about),
   };
 }
 
-function log(level: LogLevel, scope: string, message: string): void {
+function log(level: LogLevel, scope: string, message: string, about?: AboutFile): void {
   if (active === undefined || ORDER[level] < active.least) return;
+  if (about === undefined || active.least === ORDER.debug) tell(level, scope, message);
+  else fileLines.tell(level, scope, message, about.file);
+}
+
+function tell(level: LogLevel, scope: string, message: string): void {
+  if (active === undefined) return;
   const last = repeats.get(scope);
   if (last !== undefined) {
     if (last.level === level && last.message === message) {
@@ -225,6 +241,7 @@ function keep(level: LogLevel, scope: string, text: string): void {
 
 /** Writes what is still to be written and falls silent. */
 export async function closeLog(): Promise<void> {
+  fileLines.end();
   for (const [scope, repeat] of repeats) report(scope, repeat);
   repeats.clear();
   const closing = active;

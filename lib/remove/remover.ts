@@ -109,6 +109,7 @@ export class Remover {
     markRemovalRefused(this.#options.store, removal.id, reason);
     this.#options.log.warning(
       `"${removal.path}" stays on the source: ${reason} (delete_proof "${this.#options.proof}")`,
+      { file: removal.path },
     );
     return true;
   }
@@ -118,7 +119,7 @@ export class Remover {
     if (turn.capabilities.remove !== true) {
       turn.end();
       markRemovalRefused(store, removal.id, "Driver cannot remove files");
-      log.warning(`"${removal.path}" stays on the source: its driver cannot remove files`);
+      log.warning(`"${removal.path}" stays on the source: its driver cannot remove files`, { file: removal.path });
       return;
     }
     try {
@@ -138,13 +139,13 @@ export class Remover {
       if (failure.code === "cancelled" || failure.code === "unavailable" || failure.code === "held") return;
       if (failure.code === "changed" || failure.code === "unsupported") {
         markRemovalRefused(store, removal.id, failure.message);
-        log.warning(`"${removal.path}" stays on the source: ${failure.message}`);
+        log.warning(`"${removal.path}" stays on the source: ${failure.message}`, { file: removal.path });
         return;
       }
       const failures = (this.#failures.get(removal.id) ?? 0) + 1;
       this.#failures.set(removal.id, failures);
       postponeRemoval(store, removal.id, backoffMs(failures, RETRY));
-      log.info(`Cannot remove "${removal.path}" from the source: ${failure.message}`);
+      log.info(`Cannot remove "${removal.path}" from the source: ${failure.message}`, { file: removal.path });
     }
   }
 }

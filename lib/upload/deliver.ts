@@ -155,7 +155,7 @@ async function deliverAs(
 function keepSourceCopy({ fileId, path }: QueuedDelivery, { store, target, log }: DeliverContext): void {
   const reason = `target "${target.name}" held it before it was sent, and may be the source's own directory`;
   markRemovalRefused(store, fileId, `Stays: ${reason}. Remove it yourself if there are two of it`);
-  log.warning(`"${path}" stays on the source: ${reason}`);
+  log.warning(`"${path}" stays on the source: ${reason}`, { file: path });
 }
 
 /** Uploads, and checks the receipt and what was read for it. */
@@ -194,7 +194,9 @@ async function keepOwnFile(delivery: QueuedDelivery, loan: Loan, context: Delive
   } catch (error) {
     // It is tried again, and its bytes are compared, before it is sent again.
     const words = error instanceof Error ? error.message : error;
-    context.log.warning(`Cannot give the spool a file of its own of "${delivery.path}": ${words}`);
+    context.log.warning(`Cannot give the spool a file of its own of "${delivery.path}": ${words}`, {
+      file: delivery.path,
+    });
   }
 }
 

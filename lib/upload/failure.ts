@@ -79,8 +79,9 @@ function tell(delivery: QueuedDelivery, error: DriverError, failure: DeliveryFai
     const { hint } = error.details;
     const label = `Cannot deliver "${delivery.path}" to "${target.name}": ${error.message}`;
     const line = `${label}${hint === undefined ? "" : `. ${hint}`}; next try ${inWords(failure.retryAtMs)}`;
-    if (error.code === "denied") log.warning(line);
-    else log.info(line);
+    const about = { file: delivery.path };
+    if (error.code === "denied") log.warning(line, about);
+    else log.info(line, about);
   }
 }
 
@@ -155,7 +156,7 @@ export async function repairSpool(
   // Another target may have seen the damage too: what it had fetched again is whole.
   if (!isStillSpooled(store, delivery)) return;
   const path = spool.filePath(delivery.deviceDir, delivery.fileId);
-  log.warning(`${error.message}: it is fetched again`);
+  log.warning(`${error.message}: it is fetched again`, { file: delivery.path });
   // The damaged bytes go first: if we die now they are missing, and not taken for a download that was whole.
   await spool.remove(path);
   // Also after a power cut: it would be taken for such a download then.

@@ -206,7 +206,7 @@ export class Uploader {
     } catch (error) {
       // It is tried again, and its bytes are compared, before they are sent.
       const words = error instanceof Error ? error.message : error;
-      log.warning(`Cannot give the spool a file of its own of "${delivery.path}": ${words}`);
+      log.warning(`Cannot give the spool a file of its own of "${delivery.path}": ${words}`, { file: delivery.path });
     }
     onReleased();
   }
@@ -220,7 +220,7 @@ export class Uploader {
       await spool.release(path, delivery.sizeBytes);
     } catch (error) {
       const words = error instanceof Error ? error.message : error;
-      log.error(`Cannot remove "${path}" from the spool: ${words}. It is tried again until it works`);
+      log.error(`Cannot remove "${path}" from the spool: ${words}. It is tried again until it works`, { file: path });
       return;
     }
     onReleased();
@@ -256,7 +256,9 @@ export class Uploader {
     }, signal);
     if (!this.#repaired.has(delivery.fileId)) return;
     await this.#repair(delivery, error, failure, signal).catch((cause) =>
-      this.#options.log.error(`Cannot repair the spool's copy of "${delivery.path}": ${asDriverError(cause).message}`)
+      this.#options.log.error(`Cannot repair the spool's copy of "${delivery.path}": ${asDriverError(cause).message}`, {
+        file: delivery.path,
+      })
     );
   }
 
@@ -286,7 +288,9 @@ export class Uploader {
       tell();
     } catch (cause) {
       // Stopping with a full disk: the row stays as it is there, and the next start puts it right.
-      log.error(`Cannot record the failure of "${delivery.path}": ${cause instanceof Error ? cause.message : cause}`);
+      log.error(`Cannot record the failure of "${delivery.path}": ${cause instanceof Error ? cause.message : cause}`, {
+        file: delivery.path,
+      });
     }
   }
 }
