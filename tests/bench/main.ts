@@ -6,6 +6,7 @@
 import { hasCommand } from "../support/needs.ts";
 import { measure, median, type Sample } from "./measure.ts";
 import { benchMavftp } from "./mavftp/mod.ts";
+import { benchScale } from "./scale/mod.ts";
 import { residentTable } from "./resident.ts";
 import { writeBody } from "./results.ts";
 import type { Workload } from "./work.ts";
@@ -135,5 +136,8 @@ if (names.length === 0 || rows.length > 0 || resident !== "") console.log(text);
 if (names.length === 0) writeBody(text);
 if (names.length === 0 || names.some((name) => name.startsWith("mavftp"))) {
   await unlessPrevented("mavftp", () => benchMavftp(names, runs));
+}
+if (names.length === 0 || names.some((name) => name.startsWith("scale"))) {
+  await unlessPrevented("scale", () => benchScale(names, runs));
 }
 if (prevented.length > 0) Deno.exitCode = 1;

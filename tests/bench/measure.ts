@@ -17,9 +17,10 @@ const LOOK_MS = 20;
 
 /**
  * Runs a command and measures it.
+ * @param okCodes how it may end
  * @throws {Error} when it fails: a figure of a failed run says nothing
  */
-export async function measure(argv: string[], cwd: string): Promise<Sample> {
+export async function measure(argv: string[], cwd: string, okCodes: readonly number[] = [0]): Promise<Sample> {
   // bash's own clock counts the processor time of everything that was waited for.
   const child = new Deno.Command("bash", {
     args: ["-c", 'TIMEFORMAT="%3R %3U %3S"; time "$@" >/dev/null', "bench", ...argv],
@@ -34,7 +35,7 @@ export async function measure(argv: string[], cwd: string): Promise<Sample> {
   clearInterval(timer);
   const words = new TextDecoder().decode(stderr).trim();
   const times = /([\d.]+) ([\d.]+) ([\d.]+)$/.exec(words);
-  if (code !== 0 || times === null) {
+  if (!okCodes.includes(code) || times === null) {
     throw new Error(`"${argv.join(" ")}" failed with ${code}: ${words.slice(-2000)}`);
   }
   return {

@@ -1,11 +1,11 @@
 /** What the program costs while nothing moves, and what a large listing costs. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Store } from "../../lib/state/mod.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
+import { Daemon, isListed, until } from "./daemon.ts";
 import { median } from "./measure.ts";
-import { program } from "./work.ts";
+import { childrenOf, cpuOf, mibOf, peakMibOf, wait } from "./proc.ts";
 
 /** From the last file's arrival to the look, milliseconds: V8 gives memory back in its own time. */
 const SETTLE_MS = 12_000;
@@ -13,8 +13,6 @@ const SETTLE_MS = 12_000;
 const WATCH_MS = 10_000;
 const LISTED = 100_000;
 const FEW = 20;
-/** Clock ticks a second of Linux. */
-const TICKS = 100;
 
 /** One process of a daemon. */
 interface Look {
@@ -67,22 +65,21 @@ async function idle(secure: false | "explicit" | "implicit"): Promise<Look[]> {
   const target = { driver: "local", args: { dir: "out" } };
   const job = { name: "bench", source, target, finder: { settle: "0s", interval: "10s" } };
   writeFileSync(join(dir, "config.json"), JSON.stringify({ jobs: [job] }));
-  const daemon = start("sync", "--quiet", "--config", join(dir, "config.json"));
+  const daemon = new Daemon(dir);
   try {
     await until(() => [...Deno.readDirSync(join(dir, "out"))].length === FEW);
     await wait(SETTLE_MS);
     const pids = [daemon.pid, ...childrenOf(daemon.pid)];
-    const before = pids.map(ticksOf);
+    const before = pids.map(cpuOf);
     await wait(WATCH_MS);
     return pids.map((pid, at) => ({
       who: nameOf(pid, secure),
-      residentMib: kib(pid, "VmRSS") / 1024,
-      anonymousMib: kib(pid, "RssAnon") / 1024,
-      cpuPercent: (ticksOf(pid) - before[at]!) / TICKS / WATCH_MS * 1000 * 100,
+      residentMib: mibOf(pid, "VmRSS"),
+      anonymousMib: mibOf(pid, "RssAnon"),
+      cpuPercent: (cpuOf(pid) - before[at]!) / WATCH_MS * 1000 * 100,
     }));
   } finally {
-    daemon.kill("SIGTERM");
-    await daemon.status;
+    await daemon[Symbol.asyncDispose]();
     await server.stop();
     await Deno.remove(dir, { recursive: true });
   }
@@ -110,62 +107,19 @@ async function listing(kind: "local" | "ftp"): Promise<number> {
     // They never settle while we look.
     const job = { name: "bench", source, target, finder: { settle: "1h", interval: "1h" } };
     writeFileSync(join(dir, "config.json"), JSON.stringify({ jobs: [job] }));
-    const daemon = start("sync", "--quiet", "--config", join(dir, "config.json"));
-    try {
-      await until(() => isListed(join(dir, "filesync.db")));
-      return kib(daemon.pid, "VmHWM") / 1024;
-    } finally {
-      daemon.kill("SIGTERM");
-      await daemon.status;
-    }
+    await using daemon = new Daemon(dir);
+    await until(() => isListed(join(dir, "filesync.db")));
+    return peakMibOf(daemon.pid);
   } finally {
     await server?.stop();
     await Deno.remove(dir, { recursive: true });
   }
 }
 
-/** Whether the store says that a listing of its source is complete. */
-function isListed(path: string): boolean {
-  using store = new Store(path, { readOnly: true });
-  return store.get("SELECT 1 FROM source WHERE listed_ms IS NOT NULL") !== undefined;
-}
-
-function start(...args: string[]): Deno.ChildProcess {
-  const [command, ...rest] = program(...args);
-  return new Deno.Command(command!, { args: rest, stdin: "null", stdout: "null", stderr: "null" }).spawn();
-}
-
-const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-async function until(isTrue: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 1800; tries++) {
-    try {
-      if (isTrue()) return;
-    } catch {
-      // Not there yet.
-    }
-    await wait(100);
-  }
-  throw new Error("The daemon did not come to rest in three minutes");
-}
-
-function childrenOf(pid: number): number[] {
-  return read(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
-}
-
 function nameOf(pid: number, secure: false | string): string {
   const driver = /plugins\/(\w+)\/main\.ts/.exec(read(`/proc/${pid}/cmdline`))?.[1];
   if (driver === undefined) return "host";
   return driver === "ftp" && secure !== false ? `ftp, ${secure} TLS` : driver;
-}
-
-function ticksOf(pid: number): number {
-  const fields = read(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
-  return Number(fields[11]) + Number(fields[12]);
-}
-
-function kib(pid: number, field: string): number {
-  return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
 }
 
 function read(path: string): string {

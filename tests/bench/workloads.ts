@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { hasCommand } from "../support/needs.ts";
 import { Store } from "../../lib/state/mod.ts";
 import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
+import { addKnown } from "./known_files.ts";
 import { measure } from "./measure.ts";
 import { UPLOADS } from "./uploads.ts";
 import { filesync, makeFiles, putAside, STATE, type Workload } from "./work.ts";
@@ -136,7 +137,9 @@ const known: Workload = {
       localConfig(place, "../nothing");
       await measure(filesync(place).argv, dir);
       localConfig(place, "../in");
-      addKnown(join(place, "filesync.db"), count);
+      using store = new Store(join(place, "filesync.db"));
+      addKnown(store, count);
+      store.close();
       mkdirSync(join(place, "made"));
       await Deno.rename(join(place, "filesync.db"), join(place, "made", "filesync.db"));
     }
@@ -154,29 +157,6 @@ const known: Workload = {
       who: `FileSync, ${count.toLocaleString("en")} known`,
     })),
 };
-
-/** Rows of files that were delivered long ago. */
-function addKnown(path: string, count: number): void {
-  using store = new Store(path);
-  store.write(() => {
-    store.run(
-      `WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
-       INSERT INTO file (source_id, job_id, path, generation, latest, size_bytes, modified_ms, precision_ms, state,
-           sha256, device_dir, found_ms, changed_ms)
-         SELECT s.id, s.job_id, printf('old/%d/log_%d.ulg', n / 100, n), 1, 1, n, 1e12 + n, 1, 'done', hex(zeroblob(32)),
-           1, 0, 0 FROM n JOIN source s`,
-      count,
-    );
-    store.run(
-      `INSERT INTO delivery (file_id, target_id, state, size_bytes, asked_path, receipt_path, verified, receipt_sha256,
-           receipt_no, changed_ms)
-         SELECT f.id, t.id, 'delivered', f.size_bytes, f.path, f.path, 'checksum', f.sha256, f.id, 0
-           FROM file f JOIN target t`,
-    );
-  });
-  store.flush();
-  store.all("PRAGMA wal_checkpoint(TRUNCATE)");
-}
 
 /** All of it. */
 export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, ...FTP, ...UPLOADS, known];

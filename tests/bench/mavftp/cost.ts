@@ -1,6 +1,7 @@
 /** What the driver costs on a fast link: processor time for each byte, and memory; on each kind of link. */
 import { hasCommand } from "../../support/needs.ts";
-import { cpuWithChildren, DriverProcess, peakMibOf, VehicleProcess } from "./processes.ts";
+import { peakMibOf } from "../proc.ts";
+import { cpuWithChildren, DriverProcess, VehicleProcess } from "./processes.ts";
 
 const SIZE_BYTES = 6_000_000;
 /** What the CPU's share is told for, bytes a second. */

@@ -3,7 +3,8 @@
  * everything else wants the processor. It is the vehicle that measures.
  */
 import { median } from "../measure.ts";
-import { DriverProcess, VehicleProcess, wait } from "./processes.ts";
+import { wait } from "../proc.ts";
+import { DriverProcess, VehicleProcess } from "./processes.ts";
 
 const TRIALS = 10;
 const LINK = {

@@ -6,7 +6,7 @@ import { IntervalSet } from "../../../plugins/mavftp/interval_set.ts";
 import { type Autopilot, sampleCard, startAutopilot, type TransportOptions } from "../../support/autopilot/mod.ts";
 import { hasCommand } from "../../support/needs.ts";
 import { program as command } from "../work.ts";
-import { childrenOf, wait } from "./processes.ts";
+import { childrenOf, wait } from "../proc.ts";
 
 const SIZE_BYTES = 700_000;
 const WAYS: { name: string; transport: () => TransportOptions; rate: number; needs?: string }[] = [

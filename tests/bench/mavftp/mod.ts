@@ -2,8 +2,7 @@
  * The driver `mavftp` on simulated autopilots, in real time and over real sockets: `deno task bench mavftp`, or one part
  * of it such as `deno task bench mavftp-goodput`. Each part writes a section of `tests/bench/RESULTS.md`.
  */
-import { loadavg } from "node:os";
-import { writeSection } from "../results.ts";
+import { measureParts, type Part } from "../parts.ts";
 import { ardupilot } from "./ardupilot.ts";
 import { cost } from "./cost.ts";
 import { flight } from "./flight.ts";
@@ -12,17 +11,8 @@ import { interruptions } from "./interruptions.ts";
 import { radio } from "./radio.ts";
 import { slowDisk } from "./slow_disk.ts";
 
-const NAME = "mavftp";
 /** Interruptions of one kind on one link. */
 const TRIALS_MAX = 3;
-
-interface Part {
-  name: string;
-  title: string;
-  what: string;
-  /** Lines of Markdown; `dir` is for its files. */
-  run(dir: string, seeds: number): Promise<string[]>;
-}
 
 const PARTS: readonly Part[] = [
   {
@@ -57,21 +47,7 @@ const PARTS: readonly Part[] = [
   { name: "slow-disk", title: "A disk that hangs", what: "PX4, 500 kB/s, 20 ms there and back.", run: slowDisk },
 ];
 
-/** Measures what is named: all parts by `mavftp` or by no name at all, or single ones. @param seeds rounds of the goodput */
+/** Measures what is named. @param seeds rounds of the goodput */
 export async function benchMavftp(names: readonly string[], seeds: number): Promise<void> {
-  for (const { name, title, what, run } of PARTS) {
-    const full = `${NAME}-${name}`;
-    if (names.length > 0 && !names.includes(NAME) && !names.includes(full)) continue;
-    console.error(`${full}: ${what}`);
-    const dir = await Deno.makeTempDir({ prefix: "filesync-bench-" });
-    try {
-      const lines = await run(dir, seeds);
-      const load = `\`deno task bench ${full}\`, load average ${
-        loadavg()[0]!.toFixed(0)
-      } on ${navigator.hardwareConcurrency} cores`;
-      writeSection(full, [`## mavftp: ${title}`, "", what, "", ...lines, "", load].join("\n"));
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
-  }
+  await measureParts("mavftp", PARTS, { names, rounds: seeds });
 }

@@ -1,37 +1,17 @@
 /** The two ends of a measurement, each a process of its own: a simulated autopilot, and the driver as a host runs it. */
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { fingerprintOf } from "../../../lib/driver/mod.ts";
 import { discoverPlugins, HostedDevice } from "../../../lib/host/mod.ts";
 import { PERSONALITIES, type PersonalityName } from "../../support/autopilot/mod.ts";
 import type { VehicleStats } from "../../support/autopilot/main.ts";
+import { childrenOf, cpuOf, wait } from "../proc.ts";
 
 const VEHICLE_MAIN = fileURLToPath(new URL("../../support/autopilot/main.ts", import.meta.url));
-/** Clock ticks a second of Linux. */
-const TICKS = 100;
-
-/** User and system time of a process so far, seconds. */
-export function cpuOf(pid: number): number {
-  // The name in brackets may hold spaces.
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS;
-}
-
-/** The same with the small programs that read and write a serial port. */
+/** User and system time of the driver so far with the small programs that read and write a serial port, seconds. */
 export function cpuWithChildren(pid: number): number {
   return [pid, ...childrenOf(pid)].reduce((sum, one) => sum + cpuOf(one), 0);
 }
-
-export function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
-}
-
-/** The most memory that a process had resident, MiB. */
-export function peakMibOf(pid: number): number {
-  return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024;
-}
-
-export const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Options of `tests/support/autopilot/main.ts`, without their dashes. */
 export interface VehicleOptions {

@@ -4,7 +4,8 @@
  */
 import { DRIVES, hasDrives, LoopDrive, tool } from "../../support/loop_drive.ts";
 import { readingMs } from "./goodput.ts";
-import { DriverProcess, VehicleProcess, wait } from "./processes.ts";
+import { wait } from "../proc.ts";
+import { DriverProcess, VehicleProcess } from "./processes.ts";
 
 const SIZE_BYTES = 1_500_000;
 const FROZEN_MS = 2000;
