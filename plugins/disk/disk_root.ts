@@ -13,6 +13,8 @@ export interface Mounted {
   mount: Mount;
   /** Whether we mounted it, or a process of ours did before. */
   isOurs: boolean;
+  /** Whether it stays read-only, whatever is to be done: a line of fstab says so. */
+  isFixed?: boolean;
 }
 
 /** A size on FAT has 32 bits. */

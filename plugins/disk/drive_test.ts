@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Call, DeviceState, Entry, Role, UploadParams } from "../../lib/driver/mod.ts";
-import { DRIVES, hasDrives, LoopDrive, mountPointsOf, tool } from "../../tests/support/loop_drive.ts";
+import {
+  DRIVES,
+  hasDrives,
+  LoopDrive,
+  type LoopDriveOptions,
+  mountPointsOf,
+  tool,
+} from "../../tests/support/loop_drive.ts";
 import { testNeeding } from "../../tests/support/needs.ts";
 import { DiskDriver } from "./driver.ts";
 import { look } from "./libc.ts";
@@ -29,7 +36,7 @@ class Bed implements AsyncDisposable {
     return `${this.base}/mount`;
   }
 
-  async drive(options: { uuid?: string; sizeMib?: number } = {}): Promise<LoopDrive> {
+  async drive(options: LoopDriveOptions = {}): Promise<LoopDrive> {
     const drive = await LoopDrive.make(this.base, options);
     this.#drives.push(drive);
     return drive;
@@ -143,6 +150,20 @@ test("a drive that is plugged in later is mounted read-only, and unmounted at th
   assert.match(mount ?? "", / ro,nosuid,nodev,noexec/);
   await bed.driver.shutdown();
   assert.deepEqual(await mountPointsOf(device), []);
+});
+
+test("a drive that is known by its label alone is found when it comes, and told by its UUID", async (bed) => {
+  const label = "Duo 'Ä' x";
+  const drive = await bed.drive({ label });
+  const other = await bed.drive({ label: "Duo" });
+  await drive.fill({ "a.jpg": "picture" });
+  await other.plugIn();
+  bed.start("source", { label });
+  await assert.rejects(bed.list(), { code: "unavailable" });
+  await drive.plugIn();
+  await bed.told(true);
+  assert.deepEqual((await bed.list()).map(({ path }) => path), ["a.jpg"]);
+  assert.deepEqual(bed.states.find(({ deviceId }) => deviceId !== undefined)?.deviceId, drive.uuid);
 });
 
 test("a source becomes writable only when a copy is removed", async (bed) => {

@@ -17,26 +17,39 @@ class Bed implements AsyncDisposable {
   readonly driver = new DiskDriver();
   readonly drive: LoopDrive;
   readonly point = `${this.base}/mount`;
+  /** What the driver said that its device is. */
+  readonly ids: string[] = [];
 
   private constructor(drive: (base: string) => LoopDrive) {
     this.drive = drive(this.base);
   }
 
-  static async open(filesystem: Filesystem, role: Role, files: Record<string, string | Uint8Array> = {}): Promise<Bed> {
+  /** @param named by what the driver knows its drive; by default the UUID of the one that is made */
+  static async open(
+    filesystem: Filesystem,
+    role: Role,
+    files?: Record<string, string | Uint8Array>,
+    named?: Record<string, unknown>,
+  ): Promise<Bed> {
     const dir = await Deno.makeTempDir({ prefix: "filesync-image-" });
     const drive = await LoopDrive.make(dir, { filesystem, sizeMib: 64 });
-    await drive.fill(files);
+    await drive.fill(files ?? {});
     await drive.plugIn();
     const bed = new Bed(() => drive);
     bed.driver.initialize({
       protocol: 1,
       device: "drive",
       role,
-      args: { uuid: drive.uuid, mount_point: bed.point },
+      args: { ...(named ?? { uuid: drive.uuid }), mount_point: bed.point },
       spoolDir: bed.base,
       stateDir: bed.base,
       logLevel: "info",
-    }, { state: () => {}, log: () => {} });
+    }, {
+      state: ({ deviceId }) => {
+        if (deviceId !== undefined) bed.ids.push(deviceId);
+      },
+      log: () => {},
+    });
     return bed;
   }
 
@@ -127,6 +140,17 @@ if (isInGuest(import.meta.url, "disk: FAT, exFAT and NTFS drives, by a kernel th
       assert.equal((await bed.upload("IMG.JPG", "one")).path.toLowerCase().replace("~2", ""), "img.jpg");
     });
   }
+
+  Deno.test("a partition that is known by its PARTUUID alone is read", async () => {
+    const dir = await Deno.makeTempDir({ prefix: "filesync-image-" });
+    await using drive = await LoopDrive.make(dir, { filesystem: "vfat", sizeMib: 64, partitioned: true });
+    await drive.fill({ "a.jpg": "picture" });
+    await drive.plugIn();
+    await using bed = await Bed.open("vfat", "source", { "b.jpg": "of another" }, { partuuid: drive.partuuid });
+    assert.deepEqual([...(await bed.list()).keys()], ["a.jpg"]);
+    await bed.driver.shutdown();
+    assert.deepEqual(bed.ids, [drive.uuid]);
+  });
 
   Deno.test("a time that FAT rounds to two seconds stays the same from listing to listing and mount to mount", async () => {
     await using bed = await Bed.open("vfat", "target");

@@ -110,7 +110,7 @@ async function probe(name: VolumeName): Promise<Volume[]> {
   const rows = isRoot() ? await askBlkid() : await askLsblk();
   return rows.flatMap((row) => {
     const fits = same(name.uuid, row.uuid) && same(name.partuuid, row.partuuid) &&
-      (name.label === undefined || name.label === row.label);
+      (name.label === undefined || name.label === row.label || inCarets(name.label) === row.label);
     const device = fits ? look(row.path)?.isNodeOf : undefined;
     if (device === undefined) return [];
     const { path, uuid = "", type } = row;
@@ -151,6 +151,15 @@ export function parseBlkid(text: string): Row[] {
       type: values.get("TYPE"),
     }];
   });
+}
+
+/** A label as blkid prints it, whatever the language is: a byte that is not ASCII as `M-`, a control character as `^`. */
+export function inCarets(label: string): string {
+  return [...new TextEncoder().encode(label)].map((byte) => {
+    const low = byte & 0x7f;
+    const shown = low < 0x20 || low === 0x7f ? `^${String.fromCharCode(low ^ 0x40)}` : String.fromCharCode(low);
+    return byte > 0x7f ? `M-${shown}` : shown;
+  }).join("");
 }
 
 function unescaped(value: string): string {

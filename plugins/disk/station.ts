@@ -7,13 +7,9 @@ import type { DiskConfig } from "./config.ts";
 import { DiskRoot, gone, isInPlace, type Mounted } from "./disk_root.ts";
 import { drivesSignature, findVolumes, isAttached, isThere, isWriteProtected, type Volume } from "./find.ts";
 import { hold, isRoot, look } from "./libc.ts";
-import { mountAt, mountOf, mountVolume, remount, unmount } from "./mounting.ts";
+import { mountAt, mountOf, mountVolume, remount, unmount, wayToMount } from "./mounting.ts";
 import type { Mount } from "./mountinfo.ts";
-
-/** How often it is looked whether a drive came or went, milliseconds. */
-const WATCH_MS = 1000;
-/** How often all drives are asked for although none came or went, in watches: a drive may be formatted where it is. */
-const ASK_EVERY = 15;
+import { CALM_MS, Watch } from "./watch.ts";
 
 export class Station {
   readonly root: DiskRoot;
@@ -28,12 +24,13 @@ export class Station {
   #users = 0;
   /** The host was told that it is away. */
   #isAway = false;
+  #isLettingGo = false;
   /** It was let go: the same attachment is not mounted again. */
   #released: Volume | undefined;
-  #watch: ReturnType<typeof setInterval> | undefined;
+  #watch: Watch | undefined;
   #signature = "";
-  #looks = 0;
-  #isLooking = false;
+  /** When all drives were asked last, milliseconds. */
+  #askedAtMs = -Infinity;
 
   constructor(config: DiskConfig, link: DeviceLink) {
     this.#config = config;
@@ -96,7 +93,7 @@ export class Station {
 
   /** Ends the watch, and unmounts what we mounted. */
   async close(): Promise<void> {
-    clearInterval(this.#watch);
+    await this.#watch?.close();
     this.#watch = undefined;
     const { mounted } = this.root;
     if (mounted !== undefined && this.#config.unmount !== "never" && this.#isToUnmount(mounted)) {
@@ -110,13 +107,18 @@ export class Station {
   }
 
   async #letGo(mounted: Mounted): Promise<boolean> {
-    const answer = await unmount(mounted.mount);
-    if (!answer.ok && isInPlace(mounted)) {
-      this.#link.log("warning", `Cannot unmount "${mounted.mount.point}": ${answer.words}`);
-      return false;
+    this.#isLettingGo = true;
+    try {
+      const answer = await unmount(mounted.mount);
+      if (!answer.ok && isInPlace(mounted)) {
+        this.#link.log("warning", `Cannot unmount "${mounted.mount.point}": ${answer.words}`);
+        return false;
+      }
+      this.root.mounted = undefined;
+      return true;
+    } finally {
+      this.#isLettingGo = false;
     }
-    this.root.mounted = undefined;
-    return true;
   }
 
   /** The drive, mounted: at once when it is, by one attempt for all who wait otherwise. */
@@ -133,7 +135,7 @@ export class Station {
 
   #mayWrite(mounted: Mounted): boolean {
     // What others mounted read-only stays so: it fails as a read-only disk does.
-    return !this.#isWritable || !mounted.isOurs || !mounted.mount.isReadOnly || !isRoot() ||
+    return !this.#isWritable || !mounted.isOurs || !mounted.mount.isReadOnly || mounted.isFixed === true ||
       isWriteProtected(mounted.volume);
   }
 
@@ -162,11 +164,12 @@ export class Station {
         : gone(this.#name);
     }
     const isOurs = mount === "auto" && (found.point === mountPoint || this.root.mounted?.isOurs === true || !isRoot());
-    if (isOurs && found.isReadOnly && this.#isWritable && isRoot() && !isWriteProtected(volume)) {
-      await this.#makeWritable(volume, found);
+    let isFixed = false;
+    if (isOurs && found.isReadOnly && this.#isWritable && !isWriteProtected(volume)) {
+      isFixed = !await this.#makeWritable(volume, found);
       found = mountOf(volume, mountPoint) ?? found;
     }
-    const mounted = { volume, mount: found, isOurs };
+    const mounted = { volume, mount: found, isOurs, isFixed };
     if (!isInPlace(mounted)) throw gone(this.#name);
     this.root.mounted = mounted;
     this.#isAway = false;
@@ -175,14 +178,21 @@ export class Station {
     return mounted;
   }
 
-  async #makeWritable(volume: Volume, mount: Mount): Promise<void> {
-    // In user space the drive itself was opened read-only, whatever the mount says later.
-    if (!mount.type.startsWith("fuse")) return await remount(mount, { writable: true });
+  /** @returns whether it was for us to decide: what a line of fstab says stays */
+  async #makeWritable(volume: Volume, mount: Mount): Promise<boolean> {
+    const way = await wayToMount(volume, this.#config.mountPoint);
+    if (way === "fstab" || way === "none") return false;
+    // In user space the drive itself was opened read-only, whatever the mount says later; and udisks changes no mount.
+    if (way === "root" && !mount.type.startsWith("fuse")) {
+      await remount(mount, { writable: true });
+      return true;
+    }
     const { ok, words } = await unmount(mount);
     if (!ok) {
       throw new DriverError("unavailable", `Cannot make "${mount.point}" writable: ${words}`, { retryAfterMs: 1000 });
     }
     await mountVolume(volume, mount.point, { writable: true });
+    return true;
   }
 
   /** @throws {DriverError} when none is there, or several are alike */
@@ -239,17 +249,17 @@ export class Station {
   }
 
   #startWatch(): void {
-    this.#watch ??= setInterval(() => void this.#look(), WATCH_MS);
+    this.#watch ??= new Watch(() => this.#look());
   }
 
   /** Tells the host what changed. */
   async #look(): Promise<void> {
-    if (this.#isLooking) return;
-    this.#isLooking = true;
+    // What we change ourselves is no news.
+    if (this.#isLettingGo || this.#opening !== undefined) return;
     try {
       const signature = drivesSignature(this.#config.volume);
-      const isNews = signature !== this.#signature || ++this.#looks % ASK_EVERY === 0;
-      this.#signature = signature;
+      // A drive may have been formatted where it is.
+      const isNews = signature !== this.#signature || performance.now() - this.#askedAtMs >= CALM_MS;
       const { mounted } = this.root;
       if (this.#released !== undefined) {
         if (isThere(this.#released)) return;
@@ -263,6 +273,8 @@ export class Station {
         if (this.#users === 0) await this.#dropStale(mounted);
       }
       if (!this.#isAway || (!isNews && this.#config.mount === "auto")) return;
+      this.#signature = signature;
+      this.#askedAtMs = performance.now();
       const volumes = await findVolumes(this.#config.volume);
       if (volumes.length !== 1) return;
       if (this.#config.mount === "never" && mountOf(volumes[0]!, this.#config.mountPoint) === undefined) return;
@@ -273,8 +285,6 @@ export class Station {
         "warning",
         `Cannot look for drive ${this.#name}: ${error instanceof Error ? error.message : error}`,
       );
-    } finally {
-      this.#isLooking = false;
     }
   }
 }

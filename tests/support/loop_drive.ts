@@ -44,6 +44,8 @@ export interface LoopDriveOptions {
   label?: string;
   /** @default {"ext4"} */
   filesystem?: Filesystem;
+  /** Whether the filesystem is the first partition of a table, for a kernel that reads tables. @default {false} */
+  partitioned?: boolean;
 }
 
 /** What a drive can be made with. */
@@ -77,6 +79,11 @@ const MAKERS: Record<Filesystem, Maker> = {
 const EXT4_IOC_SHUTDOWN = 0x8004587dn;
 const NO_LOG_FLUSH = 2;
 
+/** Where the first partition begins, bytes: as on any card. */
+const PARTITION_AT = 1024 * 1024;
+const SECTOR_BYTES = 512;
+const LINUX_PARTITION = 0x83;
+
 /** When its files were made: the same on every drive that is filled alike. */
 const FILLED = new Date(1_699_999_980_000);
 
@@ -88,14 +95,17 @@ export class LoopDrive implements AsyncDisposable {
   /** The loop device, while it is plugged in. */
   device: string | undefined;
   readonly filesystem: Filesystem;
+  /** Of the partition that it is, as blkid says it. */
+  readonly partuuid: string | undefined;
   readonly #mounts = new Set<string>();
   /** Devices that it was pulled from while they were mounted. */
   readonly #left: LeftBehind[] = [];
 
-  private constructor(image: string, uuid: string, filesystem: Filesystem) {
+  private constructor(image: string, uuid: string, filesystem: Filesystem, partuuid: string | undefined) {
     this.image = image;
     this.uuid = uuid;
     this.filesystem = filesystem;
+    this.partuuid = partuuid;
   }
 
   /** Makes an image in `dir`, not plugged in. */
@@ -108,15 +118,21 @@ export class LoopDrive implements AsyncDisposable {
     await Deno.truncate(image, (options.sizeMib ?? 256) * 1024 * 1024);
     const [command, ...args] = maker.argv(uuid, options.label);
     await tool(command!, ...args, image);
-    return new LoopDrive(image, uuid ?? await tool("blkid", "-p", "-s", "UUID", "-o", "value", image), filesystem);
+    const known = uuid ?? await tool("blkid", "-p", "-s", "UUID", "-o", "value", image);
+    const partuuid = options.partitioned === true ? await makePartition(image) : undefined;
+    return new LoopDrive(image, known, filesystem, partuuid);
   }
 
   /** Attaches it, under whatever number is free. */
   async plugIn(options: { readOnly?: boolean } = {}): Promise<string> {
     for (let attempt = 1;; attempt++) {
       try {
-        const flags = options.readOnly === true ? ["--read-only"] : [];
-        return this.device = await tool("losetup", "--find", "--show", ...flags, this.image);
+        const flags = [
+          ...(options.readOnly === true ? ["--read-only"] : []),
+          ...(this.partuuid === undefined ? [] : ["--partscan"]),
+        ];
+        const loop = await tool("losetup", "--find", "--show", ...flags, this.image);
+        return this.device = this.partuuid === undefined ? loop : `${loop}p1`;
       } catch (error) {
         // Somebody else took the free one in between.
         if (attempt === 20) throw error;
@@ -247,8 +263,9 @@ export class LoopDrive implements AsyncDisposable {
     const { device } = this;
     this.device = undefined;
     if (device === undefined) return;
-    await tool("losetup", "-d", device);
-    const file = `/sys/block/${device.slice("/dev/".length)}/loop/backing_file`;
+    const loop = device.replace(/(?<=\d)p1$/, "");
+    await tool("losetup", "-d", loop);
+    const file = `/sys/block/${loop.slice("/dev/".length)}/loop/backing_file`;
     for (let looks = 0; await isImage(file, this.image); looks++) {
       if (looks === 3000) throw new Error(`${device} is still in use`);
       // Whoever was mounting it in this moment has it mounted now.
@@ -274,6 +291,27 @@ export class LoopDrive implements AsyncDisposable {
     }
     await Deno.remove(this.image).catch(() => {});
   }
+}
+
+/**
+ * Puts a table of DOS in front of the filesystem that an image is.
+ * @returns the UUID of its partition: the signature of the disk, and the partition's number
+ */
+async function makePartition(image: string): Promise<string> {
+  const signature = crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const table = new DataView(new ArrayBuffer(PARTITION_AT));
+  table.setUint32(440, signature, true);
+  table.setUint8(446 + 4, LINUX_PARTITION);
+  table.setUint32(446 + 8, PARTITION_AT / SECTOR_BYTES, true);
+  table.setUint32(446 + 12, (await Deno.stat(image)).size / SECTOR_BYTES, true);
+  table.setUint16(510, 0xaa55, true);
+  const filesystem = `${image}.filesystem`;
+  await Deno.rename(image, filesystem);
+  await Deno.writeFile(image, new Uint8Array(table.buffer));
+  await tool("dd", `if=${filesystem}`, `of=${image}`, "bs=1M", "seek=1", "conv=sparse,notrunc");
+  await Deno.truncate(image, PARTITION_AT + (await Deno.stat(filesystem)).size);
+  await Deno.remove(filesystem);
+  return `${signature.toString(16).padStart(8, "0")}-01`;
 }
 
 /** Ends a mounted filesystem as it is. */
