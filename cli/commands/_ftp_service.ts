@@ -52,6 +52,8 @@ function ftpFacts(context: Context, flags: ServiceFlags, root: string): ServiceF
     ],
     serial: false,
     drives: false,
+    mounts: false,
+    mountPoints: [],
     known: [],
   };
 }

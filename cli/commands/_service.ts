@@ -55,7 +55,7 @@ unit is a sandbox by itself: take "plugins.wrappers.${driver}" out of this confi
       ...new Set(secretsOf(config, plugins).flatMap((secret) => "credential" in secret ? [secret.credential] : [])),
     ].sort(),
     serial: texts.some((text) => /^serial:|^\/dev\/(tty|serial\/)/.test(text)),
-    drives: config.devices.some(({ driver, args }) => driver === "disk" && args["mount"] !== "never"),
+    ...drivesOf(config),
     known: config.devices.flatMap(knownDevices),
   };
 }
@@ -105,6 +105,26 @@ function placesOf(config: Config, plugins: PluginSet): Pick<ServiceFacts, "state
     ...([...writable].some(isOwn) ? { stateDirectory: "filesync" } : {}),
     writable: others(writable),
     readable: others(readable),
+  };
+}
+
+/** Where drives are mounted, whatever the configuration says: by udisks, and by hand. */
+const MOUNT_ROOTS = ["/media", "/mnt", "/run/media"];
+
+function drivesOf(config: Config): Pick<ServiceFacts, "drives" | "mounts" | "mountPoints"> {
+  const drives = config.devices.filter(({ driver }) => driver === "disk");
+  const written = config.jobs.flatMap(({ source, targets, after }) => [
+    ...(after === "delete" ? [source] : []),
+    ...targets.map(({ device }) => device),
+  ]).filter(({ driver }) => driver === "disk");
+  const points = written.flatMap(({ args }) => {
+    const point = args["mount_point"];
+    return typeof point === "string" && isAbsolute(point) ? [...MOUNT_ROOTS, point] : MOUNT_ROOTS;
+  });
+  return {
+    drives: drives.length > 0,
+    mounts: drives.some(({ args }) => args["mount"] !== "never" || args["unmount"] === "done"),
+    mountPoints: [...new Set(points)].sort(),
   };
 }
 

@@ -1,5 +1,6 @@
 /** One call of a hook: a program that reads the event from stdin, or an address that it is sent to. */
 import { type HookConfig, resolveSecrets } from "../config/mod.ts";
+import { Bell } from "../driver/mod.ts";
 
 /** An event as a hook gets it: what `sync --json` prints. */
 export interface HookEvent {
@@ -28,6 +29,10 @@ export interface CallOptions {
 
 /** Characters of a program's last words that are told. */
 const WORDS_MAX = 300;
+/** How long they may still be on their way when it has ended, milliseconds. */
+const WORDS_MS = 200;
+/** How long a program has to end once it is asked to, and once it is ended, milliseconds. */
+const GRACE_MS = 1000;
 
 /** Tells a hook of an event; `undefined`: it was told. */
 export async function callHook(
@@ -51,19 +56,67 @@ async function runCommand(
     child = new Deno.Command(command, {
       args,
       env: environmentOf(event),
+      // A group of its own: a shell is ended together with what it waits for.
+      detached: true,
       stdin: "piped",
       stdout: "null",
       stderr: "piped",
-      signal,
     }).spawn();
   } catch (error) {
     return { words: `Cannot run "${command}": ${wordsOf(error)}`, isPassing: false };
   }
-  const [{ success, code, stderr }] = await Promise.all([child.output(), writeEvent(child, event)]);
-  if (success) return undefined;
+  const said = lastWords(child.stderr);
+  const [status] = await Promise.all([endOf(child, signal), writeEvent(child, event)]);
+  // What it leaves running in the background, such as a lamp that blinks, may keep the pipe.
+  const words = await said.end();
+  if (status?.success === true) return undefined;
   if (signal.aborted) return { words: `"${command}" took too long and was ended`, isPassing: false };
-  const words = new TextDecoder().decode(stderr).trim().slice(0, WORDS_MAX);
-  return { words: `"${command}" ended with exit code ${code}${words === "" ? "" : `: ${words}`}`, isPassing: true };
+  return {
+    words: `"${command}" ended with exit code ${status?.code}${words === "" ? "" : `: ${words}`}`,
+    isPassing: true,
+  };
+}
+
+/** Waits for its end; after `signal` it is asked to, and ended. `undefined`: not even that helps, its device may hang. */
+async function endOf(child: Deno.ChildProcess, signal: AbortSignal): Promise<Deno.CommandStatus | undefined> {
+  const ended = new AbortController();
+  const status = child.status.finally(() => ended.abort());
+  await new Bell().wait(AbortSignal.any([signal, ended.signal]));
+  for (const kind of ["SIGTERM", "SIGKILL"] as const) {
+    if (!signal.aborted || (kind === "SIGTERM" && ended.signal.aborted)) break;
+    signalGroup(child.pid, kind);
+    await new Bell().wait(ended.signal, GRACE_MS);
+  }
+  return ended.signal.aborted ? await status : undefined;
+}
+
+function signalGroup(pid: number, kind: "SIGTERM" | "SIGKILL"): void {
+  try {
+    Deno.kill(-pid, kind);
+  } catch {
+    // Nobody is left.
+  }
+}
+
+/** Reads all, so that nobody waits for a reader, and keeps the beginning. */
+function lastWords(stream: ReadableStream<Uint8Array>): { end: () => Promise<string> } {
+  const reader = stream.getReader();
+  let words = "";
+  const reading = (async () => {
+    const decoder = new TextDecoder();
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      if (words.length < WORDS_MAX) words += decoder.decode(part.value, { stream: true });
+    }
+  })().catch(() => {});
+  return {
+    end: async () => {
+      const patience = new AbortController();
+      await Promise.race([reading, new Bell().wait(patience.signal, WORDS_MS)]);
+      patience.abort();
+      await reader.cancel().catch(() => {});
+      return words.trim().slice(0, WORDS_MAX);
+    },
+  };
 }
 
 async function writeEvent(child: Deno.ChildProcess, event: HookEvent): Promise<void> {

@@ -174,6 +174,40 @@ Deno.test("a hook that is not there, fails or hangs is told and holds up nothing
   assert.match(told.find((line) => line.includes('"held"')) ?? "", /took too long/);
 });
 
+Deno.test("a hook that will not be ended, and what it waits for, are ended all the same", async () => {
+  const told = await warnings(async () => {
+    await using run = new Bed({ held: sh('trap "" TERM; sleep 600; sleep 600', 300) });
+    run.events.emit({ event: "device", device: "nas", role: "target", available: false });
+    await run.end();
+  });
+  assert.match(told.join(), /"held": "sh" took too long and was ended/);
+});
+
+Deno.test("a hook that leaves something running in the background has done its work", async () => {
+  const dir = Deno.makeTempDirSync();
+  await using run = new Bed({ delivered: sh('sleep 600 & echo $! >> "$1"', 30_000, join(dir, "pids")) });
+  const told = await warnings(async () => {
+    run.deliver("a");
+    run.deliver("b");
+    await run.end();
+  });
+  assert.deepEqual(told, []);
+  const pids = Deno.readTextFileSync(join(dir, "pids")).trim().split("\n").map(Number);
+  assert.equal(pids.length, 2);
+  // It throws where one has been ended.
+  for (const pid of pids) Deno.kill(pid, "SIGKILL");
+  Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("a hook that says more than anybody reads is not waited for, and what it says takes no memory", async () => {
+  const told = await warnings(async () => {
+    await using run = new Bed({ delivered: sh("head -c 50000000 /dev/zero | tr '\\0' x >&2; exit 3", 30_000) });
+    run.deliver("a");
+    await run.end(false);
+  });
+  assert.match(told.join(), /ended with exit code 3: x{300}$/);
+});
+
 Deno.test("a hook that does not keep up has a bounded queue, and what was dropped is told", async () => {
   await using bed = new Bed({});
   const told = await warnings(async () => {

@@ -120,7 +120,7 @@ export function applyService(facts: ServiceFacts, system: System, check: () => v
 export function removeService(facts: Pick<ServiceFacts, "name">, system: System): Step[] {
   const unit = `${facts.name}.service`;
   const anyDevice: KnownDevice = { subsystem: "tty", match: "KERNEL", value: "any" };
-  const files = serviceFiles({ ...NOTHING, ...facts, drives: true, known: [anyDevice] }).map(({ path }) => ({
+  const files = serviceFiles({ ...NOTHING, ...facts, mounts: true, known: [anyDevice] }).map(({ path }) => ({
     path,
     there: readText(join(system.root, path)) !== undefined,
   }));
@@ -151,6 +151,8 @@ const NOTHING: ServiceFacts = {
   kept: [],
   serial: false,
   drives: false,
+  mounts: false,
+  mountPoints: [],
   known: [],
 };
 

@@ -29,8 +29,12 @@ export interface ServiceFacts {
   kept: ServiceFile[];
   /** A device is on a serial line. */
   serial: boolean;
-  /** A device is a drive that the service mounts. */
+  /** A device is a drive. */
   drives: boolean;
+  /** The service mounts and unmounts drives itself. */
+  mounts: boolean;
+  /** Directories below which drives are mounted that it writes to: what is mounted there when it starts stays writable. */
+  mountPoints: string[];
   /** The serial lines, as they are named below `/dev`, and the drives. */
   known: KnownDevice[];
 }
@@ -58,7 +62,7 @@ export interface ServiceFile {
 /** Every file that is the service's own, the unit first. */
 export function serviceFiles(facts: ServiceFacts): ServiceFile[] {
   const files = [{ path: `/etc/systemd/system/${facts.name}.service`, text: unitText(facts) }];
-  if (facts.drives) {
+  if (facts.mounts) {
     files.push({ path: `/etc/polkit-1/rules.d/60-${facts.name}.rules`, text: polkitText(facts.user) });
   }
   const rules = udevText(facts);
@@ -120,7 +124,7 @@ function unitText(facts: ServiceFacts): string {
     ),
     "ProtectSystem=strict",
     `ProtectHome=${isHome ? "read-only" : "yes"}`,
-    ...facts.writable.map((path) => `ReadWritePaths=${quoted(`-${path}`)}`),
+    ...[...facts.writable, ...facts.mountPoints].map((path) => `ReadWritePaths=${quoted(`-${path}`)}`),
     "PrivateTmp=yes",
     // Hot-plugged lines and drives must appear; permissions of the device files still hold.
     ...(facts.serial || facts.drives ? [] : ["PrivateDevices=yes"]),

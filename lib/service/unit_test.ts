@@ -18,6 +18,8 @@ const FACTS: ServiceFacts = {
   kept: [],
   serial: false,
   drives: false,
+  mounts: false,
+  mountPoints: [],
   known: [],
 };
 
@@ -37,7 +39,11 @@ Deno.test("serviceFiles() gives devices to those who have some", () => {
   assert.match(unit(), /^PrivateDevices=yes$/m);
   assert.doesNotMatch(unit({ serial: true }), /PrivateDevices/);
   assert.match(unit({ serial: true }), /^SupplementaryGroups=dialout$/m);
-  const files = serviceFiles({ ...FACTS, drives: true, user: "pi" });
+  const drives = { drives: true, mountPoints: ["/mnt/nas"] };
+  assert.doesNotMatch(unit(drives), /PrivateDevices/);
+  assert.match(unit(drives), /^ReadWritePaths=-\/mnt\/nas$/m);
+  assert.equal(serviceFiles({ ...FACTS, ...drives }).length, 1);
+  const files = serviceFiles({ ...FACTS, ...drives, mounts: true, user: "pi" });
   assert.deepEqual(files.map(({ path }) => path), [
     "/etc/systemd/system/filesync.service",
     "/etc/polkit-1/rules.d/60-filesync.rules",

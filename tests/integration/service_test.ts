@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { hasCommand, testNeeding } from "../support/needs.ts";
 import { programOf, sharedRelease } from "../support/release.ts";
-import { canBoot, type SystemdBed, withSystemd } from "../support/systemd_bed.ts";
+import { canBoot, must, until, withSystemd } from "../support/systemd_bed.ts";
 
 const CONFIG = JSON.stringify({
   jobs: [{
@@ -13,21 +13,6 @@ const CONFIG = JSON.stringify({
     finder: { interval: "1s", settle: "0s" },
   }],
 });
-
-/** Waits inside until `condition` holds, with the service's state if it never does. */
-async function until(bed: SystemdBed, condition: string, unit = "filesync"): Promise<void> {
-  const { code, text } = await bed.sh(
-    `for n in $(seq 200); do ${condition} && exit 0; sleep 0.2; done; systemctl status ${unit}; exit 1`,
-  );
-  assert.equal(code, 0, `${condition}: ${text}`);
-}
-
-/** Runs a command that must succeed. */
-async function must(bed: SystemdBed, script: string): Promise<string> {
-  const { code, text } = await bed.sh(script);
-  assert.equal(code, 0, `${script}: ${text}`);
-  return text;
-}
 
 testNeeding(
   "root, systemd, overlayfs and npm",

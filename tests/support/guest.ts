@@ -73,15 +73,16 @@ export async function runInGuest(script: string): Promise<GuestAnswer> {
 
 /**
  * For a file of tests that need a guest. Outside it registers one test, which has the file's own run inside.
- * @param setup a shell script that is run before them, as root
+ * @param prepare makes outside, before the guest starts, what the tests inside find
  * @returns whether we are inside: the file's own tests are to be registered
  */
-export function isInGuest(file: string, name: string, setup = ""): boolean {
+export function isInGuest(file: string, name: string, prepare?: () => Promise<unknown>): boolean {
   if (Deno.env.get(INSIDE) === "1") return true;
   testNeeding("root and user-mode Linux", name, async () => {
+    await prepare?.();
     const path = new URL(file).pathname;
     const command = `'${Deno.execPath()}' test -A --no-prompt --no-check --preload tests/support/limits.ts '${path}'`;
-    const { code, text } = await runInGuest(`${setup}\ncd '${PROJECT}' && NO_COLOR=1 ${command}`);
+    const { code, text } = await runInGuest(`cd '${PROJECT}' && NO_COLOR=1 ${command}`);
     assert.equal(code, 0, text);
     assert.match(text, /^ok \| [1-9]/m, text);
   }, hasGuest());

@@ -1,10 +1,17 @@
-/** The system's own systemd in namespaces of its own, on a copy of the root that lives in memory: `systemd_bed.sh`. */
+/**
+ * The system's own systemd in namespaces of its own, on a copy of the root that lives in memory: `systemd_bed.sh`. In a guest
+ * with all its devices: `systemd_guest.sh`.
+ */
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { hasCommand } from "./needs.ts";
 
-const SCRIPT = new URL("systemd_bed.sh", import.meta.url).pathname;
+const SCRIPTS = {
+  machine: new URL("systemd_bed.sh", import.meta.url).pathname,
+  guest: new URL("systemd_guest.sh", import.meta.url).pathname,
+};
 /** Until systemd answers, milliseconds. */
-const BOOT_MS = 30_000;
+const BOOT_MS = 60_000;
 
 /** What a command inside came to. */
 export interface Answer {
@@ -27,13 +34,34 @@ export function canBoot(): boolean {
     /\boverlay$/m.test(Deno.readTextFileSync("/proc/filesystems"));
 }
 
-/** Boots it, runs `run`, and leaves nothing of it. */
-export async function withSystemd(run: (bed: SystemdBed) => Promise<void>): Promise<void> {
+/** Waits inside until `condition` holds, with the service's state if it never does. */
+export async function until(bed: SystemdBed, condition: string, unit = "filesync"): Promise<void> {
+  const { code, text } = await bed.sh(
+    `for n in $(seq 300); do ${condition} && exit 0; sleep 0.2; done; systemctl status ${unit}; journalctl -n 50; exit 1`,
+  );
+  assert.equal(code, 0, `${condition}: ${text}`);
+}
+
+/** Runs a command that must succeed. */
+export async function must(bed: SystemdBed, script: string): Promise<string> {
+  const { code, text } = await bed.sh(script);
+  assert.equal(code, 0, `${script}: ${text}`);
+  return text;
+}
+
+/**
+ * Boots it, runs `run`, and leaves nothing of it.
+ * @param on `guest`: this is the guest of guest.ts
+ */
+export async function withSystemd(
+  run: (bed: SystemdBed) => Promise<void>,
+  on: keyof typeof SCRIPTS = "machine",
+): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "filesync-systemd-" });
   const share = join(dir, "share");
   await Deno.mkdir(share);
   const child = new Deno.Command("unshare", {
-    args: ["--pid", "--fork", "--kill-child", "--mount", "--net", "--uts", "--ipc", "--cgroup", "sh", SCRIPT, dir],
+    args: ["--pid", "--fork", "--kill-child", "--mount", "--net", "--uts", "--ipc", "--cgroup", "sh", SCRIPTS[on], dir],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
