@@ -7,6 +7,7 @@ import {
   type OnExisting,
   type Progress,
   sameFingerprint,
+  temporaryPath,
 } from "../driver/mod.ts";
 import { assertBytes, type Bench, cancelAt, content, fails, KIB, MODIFIED_MS } from "./bench.ts";
 import { type Case, TARGET } from "./case.ts";
@@ -61,6 +62,12 @@ export const UPLOAD_CASES: readonly Case[] = [
     roles: TARGET,
     needs: (can) => can.rateLimit === true && can.resumeUpload === true,
     run: resumes,
+  },
+  {
+    name: "remove() takes away what an interrupted upload has left",
+    roles: TARGET,
+    needs: (can) => can.rateLimit === true && can.remove === true,
+    run: givenUp,
   },
   {
     name: "upload() that is refused for good leaves nothing of an interrupted one",
@@ -280,6 +287,18 @@ async function refusedForGood(bench: Bench): Promise<void> {
   await fails(bench.client.upload(params), "rejected");
   await assertNothingLeft(bench, ["dir/log.ulg"]);
   assertBytes(await bench.device.read("dir/log.ulg"), content(100, 7), "the other file");
+}
+
+async function givenUp(bench: Bench): Promise<void> {
+  const params = await bench.uploadParams("dir/log.ulg", content(1024 * KIB));
+  await fails(
+    bench.client.upload({ ...params, maxBytesPerSecond: 512 * KIB }, cancelAt(384 * KIB).options),
+    "cancelled",
+  );
+  const path = await temporaryPath(params.path, params.sha256);
+  await bench.client.remove({ path, expect: {} });
+  await assertNothingLeft(bench, []);
+  await bench.client.remove({ path, expect: {} });
 }
 
 async function repeats(bench: Bench): Promise<void> {

@@ -182,7 +182,7 @@ export class JobPipeline {
   wake(): void {
     this.#downloader.wake();
     this.#remover?.wake();
-    this.#ringUploaders();
+    for (const { station } of this.#uploaders) station.noteForgotten();
   }
 
   /** The source is to be listed now. */

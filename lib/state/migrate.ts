@@ -4,9 +4,10 @@ import journey from "./migrations/001_journey.sql" with { type: "text" };
 import givenUp from "./migrations/002_given_up.sql" with { type: "text" };
 import rebuilt from "./migrations/003_rebuilt.sql" with { type: "text" };
 import notes from "./migrations/004_notes.sql" with { type: "text" };
+import abandoned from "./migrations/005_abandoned.sql" with { type: "text" };
 
 /** Index + 1 is the schema version that the migration makes. */
-const MIGRATIONS: readonly string[] = [journey, givenUp, rebuilt, notes];
+const MIGRATIONS: readonly string[] = [journey, givenUp, rebuilt, notes, abandoned];
 
 /** The schema version of this program. */
 export const SCHEMA = MIGRATIONS.length;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export * from "./abandoned.ts";
 export * from "./admin.ts";
 export * from "./browse.ts";
 export * from "./deliveries.ts";

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DriverError } from "../driver/mod.ts";
+import { abandonedUploads, markSwept } from "./abandoned.ts";
 import {
   markDelivered,
   markDeliveryFailed,
@@ -36,7 +37,7 @@ import { queueAges } from "./waiting.ts";
 
 /** Indexes that hold only what is unfinished or due: reading one whole is no scan of what is known. */
 const SMALL =
-  /^SCAN \w+ USING (COVERING )?INDEX (file_open|file_retry|file_due|file_shelved|file_noted|file_queue_\w+|delivery_open|delivery_retry|delivery_queue)\b/;
+  /^SCAN \w+ USING (COVERING )?INDEX (file_open|file_retry|file_due|file_shelved|file_noted|file_queue_\w+|delivery_open|delivery_abandoned|delivery_retry|delivery_queue)\b/;
 
 /** Searches that find every file of a source, or all rows after one. */
 const WIDE = /INDEX file_path \(source_id=\?\)|INTEGER PRIMARY KEY \(rowid>\?\)/;
@@ -122,6 +123,8 @@ function exercise(store: Store): void {
   markSpooled(store, a!, { sizeBytes: 1, ...facts });
   delivery = nextDeliveries(store, job.targets[0]!.id, 64)[0];
   markDelivered(store, delivery!, { path: "a", sizeBytes: 1, verified: "size" });
+  abandonedUploads(store, job.targets[0]!.id, 64);
+  markSwept(store, delivery!.id);
   recoverRows(store);
   spoolRows(store, [1, 2]);
   spooledAfter(store, 0, 10);

@@ -27,6 +27,7 @@ import {
 import { deliver, type DeliverContext, SpoolDamage, unshareIfShared, type UploadOutcome } from "./deliver.ts";
 import { repairIfRotten, repairSpool, settleFailure, type UploadFacts } from "./failure.ts";
 import { Lender } from "./lender.ts";
+import { Sweeper } from "./sweeper.ts";
 
 export interface UploaderOptions {
   job: { id: number; name: string };
@@ -75,6 +76,7 @@ export class Uploader {
   readonly #places: MoverPlaces;
   readonly #limit: SharedLimit;
   readonly #lender: Lender;
+  readonly #sweeper: Sweeper;
   /** Files that were fetched again because their spool file was damaged, until they are delivered. */
   readonly #repaired = new Set<number>();
 
@@ -83,6 +85,7 @@ export class Uploader {
     this.#places = new MoverPlaces(options.movers);
     this.#limit = new SharedLimit(options.bytesPerSecond);
     this.#lender = new Lender(options);
+    this.#sweeper = new Sweeper(options.store, options.target, options.log);
   }
 
   /** Uploads under way. */
@@ -92,7 +95,13 @@ export class Uploader {
 
   /** Whether a delivery could be started now if the target is there. */
   hasWork(): boolean {
-    return this.#next() !== undefined;
+    return this.#next() !== undefined || this.#sweeper.hasWork();
+  }
+
+  /** A person may have given something up. */
+  noteForgotten(): void {
+    this.#sweeper.wake();
+    this.wake();
   }
 
   /** Works until `signal` is aborted; what is under way is cancelled then and awaited. */
@@ -100,6 +109,10 @@ export class Uploader {
     const { device, job } = this.#options;
     while (!signal.aborted) {
       const delivery = this.#next();
+      if (delivery === undefined && this.#underWay.size === 0 && this.#sweeper.hasWork()) {
+        if (!await this.#sweep(signal)) break;
+        continue;
+      }
       if (delivery === undefined || !this.#hasPlace(delivery)) {
         await this.#bell.wait(signal);
         continue;
@@ -129,6 +142,25 @@ export class Uploader {
       this.#underWay.add(moving);
     }
     await Promise.allSettled(this.#underWay);
+  }
+
+  /** Takes one part of what was given up away, unless there is something to deliver by now; `false` at the end. */
+  async #sweep(signal: AbortSignal): Promise<boolean> {
+    const { device, job } = this.#options;
+    let turn: Turn;
+    try {
+      turn = await device.turn(job.name, { signal });
+    } catch {
+      return false;
+    }
+    if (this.#next() !== undefined) {
+      turn.end();
+      return true;
+    }
+    const sweeping = this.#sweeper.sweep(turn, signal).finally(() => this.#underWay.delete(sweeping));
+    this.#underWay.add(sweeping);
+    await sweeping;
+    return true;
   }
 
   #hasPlace(delivery: QueuedDelivery): boolean {
