@@ -6,7 +6,8 @@ import { EXIT } from "../lib/engine/exit_codes.ts";
 import { visible } from "../lib/observe/visible.ts";
 import { stderrOutlet } from "../lib/observe/outlet.ts";
 import { writeAllSync } from "../lib/observe/write_all.ts";
-import { detectTerminal, type Terminal } from "./output/terminal.ts";
+import { detectTerminal, stderrColumns, type Terminal } from "./output/terminal.ts";
+import { wrapAll } from "./output/wrap.ts";
 
 /** How long a reader of stderr that takes nothing is waited for at the end, milliseconds. */
 const FLUSH_MS = 500;
@@ -85,7 +86,7 @@ export class Context {
   /** Words for a person, on stderr; may be several lines. In the journal they are of level info unless told. */
   say(text: string, priority = 6): void {
     const prefix = this.terminal.journal ? `<${priority}>` : "";
-    const lines = text.split("\n").map((line) => prefix + visible(line));
+    const lines = wrapAll(text.split("\n").map(visible), stderrColumns()).map((line) => prefix + line);
     stderrOutlet().write(lines.join("\n") + "\n");
   }
 

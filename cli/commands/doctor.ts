@@ -6,6 +6,8 @@ import { discoverPlugins, type PluginSet } from "../../lib/host/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { count } from "../output/format.ts";
+import { stdoutColumns } from "../output/terminal.ts";
+import { wrap } from "../output/wrap.ts";
 import { readConfig } from "./_config.ts";
 import { StopSignals } from "./_signals.ts";
 
@@ -42,7 +44,7 @@ export async function run(context: Context, flags: Flags): Promise<number> {
   }
   const { verdict } = tally;
   if (json) context.printJson({ schema: 1, event: "summary", ok: verdict.problems === 0, ...verdict });
-  else context.print(verdictLine(verdict));
+  else wrap(verdictLine(verdict), stdoutColumns()).forEach((line) => context.print(line));
   return verdict.exitCode;
 }
 
@@ -74,7 +76,9 @@ function lines(finding: DoctorFinding, context: Context): string[] {
     name,
   ].join(" ");
   const first = `${word}  ${visible(what)}: ${visible(detail)}`;
-  return remedy === undefined ? [first] : [first, `${" ".repeat(LEVEL_COLUMNS + 2)}${visible(remedy)}`];
+  const indent = LEVEL_COLUMNS + 2;
+  const all = remedy === undefined ? [first] : [first, `${" ".repeat(indent)}${visible(remedy)}`];
+  return all.flatMap((line) => wrap(line, stdoutColumns(), indent));
 }
 
 function verdictLine({ findings, warnings, problems }: Verdict): string {

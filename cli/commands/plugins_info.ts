@@ -7,6 +7,8 @@ import { visible } from "../../lib/observe/visible.ts";
 import { CliError, type Context } from "../context.ts";
 import { formatBytes } from "../output/format.ts";
 import { table } from "../output/table.ts";
+import { stdoutColumns } from "../output/terminal.ts";
+import { wrap } from "../output/wrap.ts";
 import { handshake } from "./_handshake.ts";
 import { findPlugin, readNamedFile } from "./_plugins.ts";
 
@@ -114,16 +116,17 @@ function describe(plugin: Plugin, abilities: Ability[]): string[] {
       capabilities === undefined ? `not known: ${visible(unknown ?? "")}` : visible(abilityWords(capabilities)),
     ]),
   ];
+  const room = stdoutColumns();
   const width = Math.max(...facts.map(([key = ""]) => key.length));
   const lines = [
     `${visible(name)} ${visible(version)}`.trimEnd() + (description === "" ? "" : `: ${visible(description)}`),
     "",
-    ...facts.map(([key = "", value = ""]) => `  ${key.padEnd(width)}  ${value}`),
+    ...facts.flatMap(([key = "", value = ""]) => wrap(`  ${key.padEnd(width)}  ${value}`, room, width + 4)),
   ];
   const rows = argumentRows(plugin.args as Schema, "");
   if (rows.length === 0) return lines;
   const columns = ["ARGUMENT", "TYPE", "DEFAULT", "MEANING"].map((title) => ({ title }));
-  return [...lines, "", ...table(columns, rows)];
+  return [...lines, "", ...table(columns, rows, room)];
 }
 
 function permissionsOf({ origin, permissions, command, wrapper }: Plugin): string[][] {

@@ -3,6 +3,7 @@ import { discoverPlugins, type Plugin } from "../../lib/host/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
 import { table } from "../output/table.ts";
+import { stdoutColumns } from "../output/terminal.ts";
 import { pluginPlacesOf } from "./_config.ts";
 
 export interface Flags {
@@ -29,7 +30,7 @@ export function run(context: Context, flags: Flags): Promise<number> {
     plugin.problem === undefined ? visible(plugin.description) : "cannot be used, see below",
   ]);
   const columns = ["NAME", "VERSION", "ROLES", "ORIGIN", "DESCRIPTION"].map((title) => ({ title }));
-  for (const line of table(columns, rows)) context.print(line);
+  for (const line of table(columns, rows, stdoutColumns())) context.print(line);
   for (const plugin of plugins) tellProblem(context, plugin);
   return Promise.resolve(0);
 }

@@ -3,6 +3,7 @@ import { readStatus } from "../../lib/engine/mod.ts";
 import type { Context } from "../context.ts";
 import { watch } from "./_watch.ts";
 import { statusLines } from "../output/status.ts";
+import { stdoutColumns } from "../output/terminal.ts";
 import { readConfig } from "./_config.ts";
 
 export interface Flags {
@@ -21,7 +22,7 @@ export async function run(context: Context, flags: Flags): Promise<number> {
     return 0;
   }
   const { stdoutColour: colour, unicode } = context.terminal;
-  for (const line of statusLines(report, { colour, unicode, nowMs: Date.now() })) {
+  for (const line of statusLines(report, { colour, unicode, nowMs: Date.now(), columns: stdoutColumns() })) {
     if (!context.print(line)) break;
   }
   return 0;

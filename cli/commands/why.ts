@@ -2,6 +2,7 @@
 import { readWhy, tellWhy } from "../../lib/engine/mod.ts";
 import { visible } from "../../lib/observe/visible.ts";
 import type { Context } from "../context.ts";
+import { stdoutColumns } from "../output/terminal.ts";
 import { whyLines } from "../output/why.ts";
 import { sourcePath } from "./_admin.ts";
 import { readConfig } from "./_config.ts";
@@ -28,7 +29,7 @@ export async function run(context: Context, flags: Flags, typed: string): Promis
     return code;
   }
   const { unicode } = context.terminal;
-  for (const line of whyLines(report, { unicode, nowMs: Date.now() })) {
+  for (const line of whyLines(report, { unicode, nowMs: Date.now(), columns: stdoutColumns() })) {
     if (!context.print(line)) break;
   }
   return code;

@@ -6,6 +6,7 @@ import { Painter } from "./painter.ts";
 import { Progress } from "../../lib/observe/mod.ts";
 import { render } from "./render.ts";
 import { terminalSize } from "./terminal.ts";
+import { wrapAll } from "./wrap.ts";
 
 const FRAME_MS = 125;
 /** How long a terminal that takes nothing is waited for at the end, milliseconds. */
@@ -35,7 +36,8 @@ export class Live {
     this.#painter = new Painter({ write: writeToStderr, size: terminalSize });
     Deno.addSignalListener("SIGWINCH", this.#resized);
     setConsoleWriter((text) => {
-      this.#painter.above(text);
+      const lines = text.replace(/\n$/, "").split("\n");
+      this.#painter.above(`${wrapAll(lines, terminalSize().columns).join("\n")}\n`);
       this.#schedule();
     });
     this.#schedule();

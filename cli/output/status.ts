@@ -4,6 +4,7 @@
 import { type DeviceStatus, type ParkedItem, type StatusReport, type Tally, visible } from "../../lib/observe/mod.ts";
 import { count, formatBytes, formatDuration } from "./format.ts";
 import { table } from "./table.ts";
+import { wrapAll } from "./wrap.ts";
 
 const WORDS: Record<StatusReport["word"], string> = {
   ok: "all that was found is delivered",
@@ -22,16 +23,18 @@ export interface StatusOptions {
   colour: boolean;
   unicode: boolean;
   nowMs: number;
+  /** Of the terminal; absent: lines are as long as they are. */
+  columns?: number | undefined;
 }
 
 /** Lines without line ends. */
 export function statusLines(report: StatusReport, options: StatusOptions): string[] {
   const word = options.colour ? `\x1b[1;${COLOUR[report.word]}m${report.word}\x1b[0m` : report.word;
   const daemon = report.pid === undefined ? "sync is not running" : `sync runs as process ${report.pid}`;
-  return [
+  const lines = [
     `${word}: ${report.jobs.length === 0 ? "nothing has run yet" : reasonOf(report)} (${daemon})`,
     ...jobLines(report, options),
-    ...deviceLines(report.devices, options.nowMs),
+    ...deviceLines(report.devices, options),
     ...parkedLines(report, options),
     ...notedLines(report),
     "",
@@ -42,6 +45,7 @@ export function statusLines(report: StatusReport, options: StatusOptions): strin
     ...resentLines(report),
     `State: ${visible(report.state)}`,
   ];
+  return wrapAll(lines, options.columns);
 }
 
 /** What interruptions have cost, when they have cost anything. */
@@ -100,11 +104,15 @@ function jobLines(report: StatusReport, options: StatusOptions): string[] {
   }
   return [
     "",
-    ...table([{ title: "JOB" }, { title: "STATION" }, { title: "FILES", side: "right" }, { title: "REST" }], rows),
+    ...table(
+      [{ title: "JOB" }, { title: "STATION" }, { title: "FILES", side: "right" }, { title: "REST" }],
+      rows,
+      options.columns,
+    ),
   ];
 }
 
-function deviceLines(devices: DeviceStatus[], nowMs: number): string[] {
+function deviceLines(devices: DeviceStatus[], { nowMs, columns }: StatusOptions): string[] {
   if (devices.length === 0) return [];
   const rows = devices.map((device) => [
     visible(device.name),
@@ -115,7 +123,11 @@ function deviceLines(devices: DeviceStatus[], nowMs: number): string[] {
   ]);
   return [
     "",
-    ...table([{ title: "DEVICE" }, { title: "ROLE" }, { title: "STATE" }, { title: "FOR" }, { title: "REASON" }], rows),
+    ...table(
+      [{ title: "DEVICE" }, { title: "ROLE" }, { title: "STATE" }, { title: "FOR" }, { title: "REASON" }],
+      rows,
+      columns,
+    ),
   ];
 }
 

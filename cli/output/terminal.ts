@@ -44,6 +44,16 @@ function isJournal(stream: string | undefined): boolean {
   }
 }
 
+/** How wide the terminal is that results go to; `undefined` where they go elsewhere: nothing is wrapped for a program. */
+export function stdoutColumns(): number | undefined {
+  return Deno.stdout.isTerminal() ? terminalSize().columns : undefined;
+}
+
+/** How wide the terminal is that words for people go to; `undefined` where they go elsewhere. */
+export function stderrColumns(): number | undefined {
+  return Deno.stderr.isTerminal() ? terminalSize().columns : undefined;
+}
+
 /** The size of the terminal behind stderr; 80 × 24 when it does not tell. */
 export function terminalSize(): { columns: number; rows: number } {
   try {

@@ -2,10 +2,13 @@
 import type { DeliveryFacts, ErrorFacts, FileHistory, GenerationFacts, WhyReport } from "../../lib/engine/mod.ts";
 import { type DeviceStatus, visible } from "../../lib/observe/mod.ts";
 import { count, formatBytes, formatDuration, formatTime } from "./format.ts";
+import { wrapAll } from "./wrap.ts";
 
 export interface WhyOptions {
   unicode: boolean;
   nowMs: number;
+  /** Of the terminal; absent: lines are as long as they are. */
+  columns?: number | undefined;
 }
 
 /** What each state means for the file. */
@@ -40,7 +43,7 @@ export function whyLines(report: WhyReport, options: WhyOptions): string[] {
     lines.push("", report.pid === undefined ? "sync is not running" : `sync runs as process ${report.pid}`);
     for (const device of report.closed) lines.push(closedLine(device, options));
   }
-  return lines;
+  return wrapAll(lines, options.columns);
 }
 
 function isOpen({ state, deliveries }: GenerationFacts): boolean {

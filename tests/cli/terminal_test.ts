@@ -5,9 +5,14 @@ import { filesync, inTempDir, localJob, Running } from "./support.ts";
 
 const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
 
-/** Runs `filesync args` in a terminal of 60 × 20 and returns everything that was written to it. */
-async function inTerminal(dir: string, args: string, env: Record<string, string> = {}): Promise<string> {
-  const command = `stty cols 60 rows 20; "${Deno.execPath()}" run -A --no-prompt --quiet "${MAIN}" ${args}`;
+/** Runs `filesync args` in a terminal with 20 rows and returns everything that was written to it. */
+async function inTerminal(
+  dir: string,
+  args: string,
+  env: Record<string, string> = {},
+  columns = 60,
+): Promise<string> {
+  const command = `stty cols ${columns} rows 20; "${Deno.execPath()}" run -A --no-prompt --quiet "${MAIN}" ${args}`;
   const { stdout } = await new Deno.Command("script", {
     args: ["-qec", command, "/dev/null"],
     cwd: dir,
@@ -39,6 +44,44 @@ testNeeding("script", "sync draws live lines on a terminal, in place, and leaves
     assert.ok(!text.includes("\x1b[?25"), "the cursor is never hidden");
   });
 });
+
+for (const columns of [60, 40]) {
+  testNeeding(
+    "script",
+    `what is told breaks no word on a terminal of ${columns} columns, and is plain elsewhere`,
+    async () => {
+      await inTempDir(async (dir) => {
+        const away = { driver: "ftp", args: { host: "127.0.0.1", port: 9, user: "u", passwd: "p" } };
+        const out = { name: "out", driver: "local", args: { dir: "./out" } };
+        await localJob(dir, { target: undefined, targets: [out, { name: "nas", ...away }], on_conflict: "park" });
+        await Deno.writeTextFile(`${dir}/in/taken.ulg`, "ours");
+        await Deno.writeTextFile(`${dir}/out/taken.ulg`, "somebody else's");
+        await Deno.writeTextFile(
+          `${dir}/bad.json`,
+          '{ "jobs": [{ "name": "x", "sourc": {}, "finder": { "settle": "0x" } }] }',
+        );
+        assert.equal((await filesync(dir, ["sync", "--once", "-q"])).code, 4);
+        for (const args of ["status", "why taken.ulg", "plugins list", "doctor", "config check --config bad.json"]) {
+          const plain = await filesync(dir, args.split(" "));
+          // How long ago something was, and how much memory is free, differ from one run to the next.
+          const words = (text: string) =>
+            text.replace(/\d[\d.:-]*(\s+(ms|s|min)\b)?/g, "#").replace(/,/g, "").split(/\s+/);
+          // deno-lint-ignore no-control-regex
+          const text = (await inTerminal(dir, args, {}, columns)).replace(/\x1b\[[0-9;]*m/g, "").replaceAll("\r", "");
+          for (const line of text.split("\n")) {
+            assert.ok(line.length <= columns || !line.trim().includes(" "), `${args}: "${line}"`);
+          }
+          const all = words(text);
+          for (const word of words(plain.stdout + plain.stderr)) {
+            // The titles of a table are left out where its cells stand below one another.
+            assert.ok(all.includes(word) || /^[A-Z]+$/.test(word), `${args}: "${word}" in ${text}`);
+          }
+          assert.ok(plain.stdout.split("\n").concat(plain.stderr.split("\n")).some((line) => line.length > 60), args);
+        }
+      });
+    },
+  );
+}
 
 testNeeding("script", "sync lets no name of a file act on the terminal", async () => {
   await inTempDir(async (dir) => {
