@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { SOURCE_ROOT } from "../../lib/host/builtin.ts";
-import { V8_FLAGS } from "../../lib/host/launch.ts";
+import { DRIVER_V8_FLAGS } from "../../lib/host/launch.ts";
 import { VERSION } from "../version.ts";
 import { bundledFiles, bundleProgram } from "./package/bundle.ts";
 import { npmRuntime, RUNTIME_VERSION, type Target, TARGETS } from "./package/runtime.ts";
@@ -73,10 +73,11 @@ export async function compile({ target, runtime, out, cache, say }: Options): Pr
 
 /** What `deno compile` said, if it failed. */
 async function denoCompile(bundle: string, target: Target, path: string): Promise<string | undefined> {
+  // They hold for the program and for its drivers alike.
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["compile", "--quiet", "-A", "--no-prompt", "--unstable-net", "--no-config", "--no-lock", "--no-check"]
       .concat(
-        [`--v8-flags=${V8_FLAGS}`, "--target", target, "--output", path],
+        [`--v8-flags=${DRIVER_V8_FLAGS}`, "--target", target, "--output", path],
         join(bundle, "cli/main.js"),
       ),
     env: { NO_COLOR: "1" },

@@ -4,9 +4,10 @@ import { MemorySaver } from "./memory_saver.ts";
 /** A saver with a clock that the test moves. */
 function bed() {
   const timers = new Set<{ atMs: number; run: () => void }>();
-  const state = { nowMs: 0, isBusy: false, spared: [] as number[] };
+  const state = { nowMs: 0, isBusy: false, spared: [] as number[], sparedStart: [] as number[] };
   const saver = new MemorySaver(() => state.isBusy, {
     spare: () => state.spared.push(state.nowMs),
+    spareStart: () => state.sparedStart.push(state.nowMs),
     nowMs: () => state.nowMs,
     after: (ms, run) => {
       const timer = { atMs: state.nowMs + ms, run };
@@ -57,4 +58,16 @@ Deno.test("MemorySaver that was stopped does nothing more", () => {
   saver.stop();
   pass(600_000);
   assert.deepEqual([state.spared, timers.size], [[], 0]);
+});
+
+Deno.test("MemorySaver gives back what the start took once, while the first work is under way", () => {
+  const { saver, state, pass } = bed();
+  pass(10_000);
+  assert.deepEqual(state.sparedStart, []);
+  state.isBusy = true;
+  for (let second = 0; second < 100; second++) {
+    saver.noteWork();
+    pass(1000);
+  }
+  assert.deepEqual([state.sparedStart, state.spared], [[10_500], []]);
 });

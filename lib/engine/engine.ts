@@ -214,6 +214,7 @@ class Engine {
     if (pipelines.some((pipeline) => pipeline.removes)) startUptime(store);
     const uptime = setInterval(() => unlessBroken(store, () => countUptime(store)), UPTIME_MS);
     const saver = new MemorySaver(() => pipelines.some((pipeline) => pipeline.isBusy));
+    saver.noteWork();
     const sweep = setInterval(() => {
       void spool.sweep();
       if (unlessBroken(store, () => releaseRetries(store, performance.now())) === true) {

@@ -51,8 +51,14 @@ export const BUNDLE_FLAGS: readonly string[] = [
   "--node-modules-dir=none",
 ];
 
-/** Flags of V8 for the program and its drivers: a Pi's memory before the last bit of speed. `MemorySaver` needs the first. */
-export const V8_FLAGS = "--expose-gc,--max-semi-space-size=1,--max-lazy";
+/** Flags of V8 for a driver: a Pi's memory before the last bit of speed. `MemorySaver` needs the first. */
+export const DRIVER_V8_FLAGS = "--expose-gc,--max-semi-space-size=1,--max-lazy";
+/**
+ * Flags of V8 for the program itself. With a young generation of 1 MiB half of what files at work hold for a moment is
+ * moved on as if it stayed: 250 collections for 2,000 files in the place of 35, and 20 MB more of garbage in the old
+ * one, which is collected when it has grown by half.
+ */
+export const V8_FLAGS = "--expose-gc,--max-semi-space-size=8,--heap-growing-percent=50,--max-lazy";
 
 const MIB = 1024 * 1024;
 const ENV_OF_ALL = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
@@ -127,7 +133,7 @@ function denoRun(deno: string, request: LaunchRequest, flags: readonly string[])
     "--no-prompt",
     ...flags,
     // Half of its memory: the rest is for what V8 keeps outside of its heap, above all buffers.
-    `--v8-flags=--max-old-space-size=${Math.ceil(limitsOf(plugin).memoryBytes / MIB / 2)},${V8_FLAGS}`,
+    `--v8-flags=--max-old-space-size=${Math.ceil(limitsOf(plugin).memoryBytes / MIB / 2)},${DRIVER_V8_FLAGS}`,
     ...permissions,
   ];
 }
