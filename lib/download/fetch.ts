@@ -28,6 +28,7 @@ import {
   syncFile,
 } from "../spool/mod.ts";
 import { markSpooled, markSynced, type QueuedFile, recordResent, type SpooledFacts, type Store } from "../state/mod.ts";
+import { Ticker } from "./ticker.ts";
 
 /** What was true when a download ended, also when it failed. */
 export interface FetchOutcome {
@@ -60,6 +61,7 @@ const SYNC_BYTES = 16 * 1024 * 1024;
 const SYNC_INTERVAL_MS = 10_000;
 /** How often the size of a partial is looked at, whatever its driver tells, milliseconds. */
 const LOOK_MS = 500;
+const looks = new Ticker(LOOK_MS);
 /** Room is asked for in steps of this size where the size is not known. */
 const ROOM_STEP_BYTES = 8 * 1024 * 1024;
 /** Up to this size a file is read at once. */
@@ -216,7 +218,7 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   const onAbort = () => full.abort(context.signal.reason);
   context.signal.addEventListener("abort", onAbort, { once: true });
   if (context.signal.aborted) onAbort();
-  const looking = setInterval(checkRoom, LOOK_MS);
+  const stopLooking = looks.add(checkRoom);
   const result = await turn.client.download(params, {
     signal: full.signal,
     limit: share,
@@ -259,7 +261,7 @@ async function callDriver(file: QueuedFile, turn: Turn, context: FetchContext, f
   }).finally(async () => {
     context.signal.removeEventListener("abort", onAbort);
     share.leave();
-    clearInterval(looking);
+    stopLooking();
     // Whoever drops this partial must come after it.
     await syncing;
   });

@@ -7,6 +7,7 @@ export class Coalescer<T extends object> {
   readonly #clock: Clock;
   readonly #intervalMs: number;
   #waiting: T | undefined;
+  #deliveredMs = -Infinity;
   #cancel: (() => void) | undefined;
 
   constructor(deliver: (news: T) => void, clock: Clock, intervalMs = 100) {
@@ -17,26 +18,26 @@ export class Coalescer<T extends object> {
 
   push(news: T): void {
     this.#waiting = this.#waiting === undefined ? news : { ...this.#waiting, ...news };
-    if (this.#cancel === undefined) this.#open();
+    if (this.#cancel !== undefined) return;
+    // Most calls have one piece of news: that takes no timer.
+    const waitMs = this.#deliveredMs + this.#intervalMs - this.#clock.nowMs();
+    if (waitMs <= 0) this.#take();
+    else this.#cancel = this.#clock.after(waitMs, () => this.#take());
   }
 
-  /** Delivers what waits and stops the timer. */
+  /** Delivers what waits and stops the timer. What comes next is let through at once. */
   flush(): void {
     this.#cancel?.();
-    this.#cancel = undefined;
     this.#take();
-  }
-
-  #open(): void {
-    this.#cancel = undefined;
-    if (this.#waiting === undefined) return;
-    this.#cancel = this.#clock.after(this.#intervalMs, () => this.#open());
-    this.#take();
+    this.#deliveredMs = -Infinity;
   }
 
   #take(): void {
+    this.#cancel = undefined;
     const news = this.#waiting;
     this.#waiting = undefined;
-    if (news !== undefined) this.#deliver(news);
+    if (news === undefined) return;
+    this.#deliveredMs = this.#clock.nowMs();
+    this.#deliver(news);
   }
 }

@@ -135,14 +135,17 @@ export function saveFurthest(store: Store, id: number, bytes: number): void {
   store.writeOne("UPDATE delivery SET best_bytes = max(best_bytes, ?) WHERE id = ?", bytes, id);
 }
 
+/** The number of a receipt, of which none has the number of another. */
+const NEXT_RECEIPT = `INSERT INTO meta VALUES ('receipts', '1')
+  ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING value`;
+
 /**
  * The target has the file. Await `durable()`, then release the spool file when `true` is returned.
  * @returns whether this was the last target, so that the file is done
  */
 export function markDelivered(store: Store, delivery: QueuedDelivery, receipt: Receipt): boolean {
   return store.write(() => {
-    const receiptNo = Number(store.meta("receipts") ?? "0") + 1;
-    store.setMeta("receipts", String(receiptNo));
+    const { value: receiptNo } = store.get<{ value: string }>(NEXT_RECEIPT)!;
     store.run(
       `UPDATE delivery SET state = 'delivered', started = 0, attempts = 0, breaks = 0, retry_at_ms = 0, resume = NULL,
            code = NULL, reason = NULL, hint = NULL, receipt_path = ?, receipt_url = ?, receipt_checksum = ?,
@@ -152,7 +155,7 @@ export function markDelivered(store: Store, delivery: QueuedDelivery, receipt: R
       receipt.checksum === undefined ? null : `${receipt.checksum.algorithm}:${receipt.checksum.value}`,
       receipt.verified,
       delivery.sha256,
-      receiptNo,
+      Number(receiptNo),
       Date.now(),
       delivery.id,
     );

@@ -146,7 +146,7 @@ export function markSpooled(store: Store, file: QueuedFile, facts: SpooledFacts)
       nowMs,
       file.id,
     );
-    store.run(
+    const waiting = store.run(
       `INSERT INTO delivery (file_id, target_id, state, size_bytes, changed_ms)
          SELECT ?, id, 'waiting', ?, ? FROM target WHERE job_id = ? AND retired = 0 AND first_file_id <= ?
          ON CONFLICT DO NOTHING`,
@@ -157,7 +157,7 @@ export function markSpooled(store: Store, file: QueuedFile, facts: SpooledFacts)
       file.id,
     );
     if (file.inDoubt) askFirst(store, file.id);
-    finishIfDelivered(store, file.id);
+    if (waiting === 0) finishIfDelivered(store, file.id);
   });
 }
 

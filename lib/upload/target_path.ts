@@ -11,20 +11,24 @@ export interface PathFacts {
   timeMs: number;
 }
 
+const PLACEHOLDER = /\{(path|job|device|host|date)\}/g;
+
+/** What stands for each placeholder; made only where the template has it. */
+const VALUES = {
+  path: ({ path }: PathFacts) => path,
+  job: ({ job }: PathFacts) => oneName(job),
+  device: ({ device }: PathFacts) => oneName(device),
+  host: ({ host }: PathFacts) => oneName(host),
+  // Not the first ten characters: a card may say that it is the year 12345.
+  date: ({ timeMs }: PathFacts) => new Date(timeMs).toISOString().split("T")[0]!,
+};
+
 /**
  * The path on the target.
  * @throws {DriverError} `rejected` when it cannot be represented
  */
 export function targetPath(template: string, facts: PathFacts): string {
-  const values: Record<string, string> = {
-    path: facts.path,
-    job: oneName(facts.job),
-    device: oneName(facts.device),
-    host: oneName(facts.host),
-    // Not the first ten characters: a card may say that it is the year 12345.
-    date: new Date(facts.timeMs).toISOString().split("T")[0]!,
-  };
-  const path = template.replace(/\{(path|job|device|host|date)\}/g, (_, name: string) => values[name] ?? "");
+  const path = template.replace(PLACEHOLDER, (_, name: keyof typeof VALUES) => VALUES[name](facts));
   const problem = path === "" ? "name is empty" : pathProblem(path);
   if (problem !== undefined) throw new DriverError("rejected", `Name on the target cannot be used: ${problem}`);
   return path;
