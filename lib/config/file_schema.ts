@@ -69,7 +69,9 @@ const rules = z.strictObject({
 });
 
 const finder = z.strictObject({
-  interval: interval().prefault("10s").describe("Time between two listings of the source"),
+  interval: interval().prefault("10s").describe(
+    "Pause between two listings of the source, at least as long as the last one took",
+  ),
   settle: duration().prefault("5s").describe(
     "How long a file must be unchanged before it is taken; 0s takes it at once",
   ),

@@ -13,6 +13,7 @@ import { hasUnfetched, type JobRow, registerJob, type Store } from "../state/mod
 import { Remover } from "../remove/remover.ts";
 import { Uploader } from "../upload/uploader.ts";
 import type { DeviceGate } from "./device_gate.ts";
+import { listingPauseMs, settlingPauseMs } from "./listing_pause.ts";
 import type { RoomMaker } from "./room.ts";
 import type { WallClock } from "./wall_clock.ts";
 import { formatWindows } from "./window.ts";
@@ -42,10 +43,6 @@ export interface PipelineOptions {
 
 /** Failed listings are repeated after, milliseconds. */
 const LISTING_RETRY = { firstMs: 1000, maxMs: 60_000 };
-/** Listings are at least so far apart, milliseconds. */
-const RELIST_MS_MIN = 200;
-/** A timer may fire this early, milliseconds. */
-const TIMER_SLACK_MS = 5;
 /** How often a job with windows looks at the clock, milliseconds. */
 const WINDOW_LOOK_MS = 10_000;
 /** Listings that fail in a row before a single run gives up; one is begun only while the device is there. */
@@ -244,18 +241,18 @@ export class JobPipeline {
   /** The finder's loop. A single run lists once, and a second time when something has to settle. */
   async #find(signal: AbortSignal): Promise<void> {
     const { job, activity, once } = this.#options;
-    const { settleMs, intervalMs } = job.finder;
     let failures = 0;
     let isSecond = false;
     while (!signal.aborted) {
       this.#finderDone = false;
       let waitMs: number | undefined;
       try {
-        const { settling } = await this.#list(signal);
+        const listed = await this.#list(signal);
+        const { settling } = listed;
         failures = 0;
         const again: boolean = settling > 0 && !(once && isSecond);
-        if (again) waitMs = Math.max(RELIST_MS_MIN, once ? settleMs + TIMER_SLACK_MS : Math.min(intervalMs, settleMs));
-        else if (!once) waitMs = Math.max(RELIST_MS_MIN, intervalMs);
+        if (!once) waitMs = listingPauseMs(listed, job.finder);
+        else if (again) waitMs = settlingPauseMs(job.finder);
         else if (settling > 0) this.#log.info(`${settling} files still change: they wait for the next run`);
         isSecond = again;
         this.#finderDone = once && !again;

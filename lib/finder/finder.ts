@@ -37,6 +37,8 @@ export interface ListingResult {
   found: number;
   /** Files that must be seen once more, at least `settleMs` later. */
   settling: number;
+  /** How long the listing itself took, without waiting for the device's turn, milliseconds. */
+  tookMs: number;
 }
 
 /**
@@ -104,6 +106,7 @@ class SourceWalk {
 
   async run(): Promise<ListingResult> {
     const { store, job, source, events, log } = this.#options;
+    const startMs = performance.now();
     let ignored = 0;
     const recursive = this.#turn.capabilities.recursiveList === true;
     const directories = [""];
@@ -118,15 +121,34 @@ class SourceWalk {
     this.#checkDevice();
     // The host has told of entries that it ignored; what is missing because of them must not look deleted.
     if (ignored === 0) {
-      for (const path of this.#listing.complete()) events.emit({ event: "gone", job: job.name, path });
-      const beyondFirst = this.#listing.endFirstContact().length;
+      for (const paths of this.#listing.complete()) {
+        await this.#letOthersWork(paths.length > 0);
+        for (const path of paths) events.emit({ event: "gone", job: job.name, path });
+      }
+      let beyondFirst = 0;
+      for (const count of this.#listing.endFirstContact()) {
+        beyondFirst += count;
+        await this.#letOthersWork(count > 0);
+      }
       if (beyondFirst > 0) {
         log.warning(`First contact with "${source.name}": ${beyondFirst} older files wait until told`);
       }
     }
     await store.durable();
     for (const { device, fileId } of this.#listing.abandoned) this.#options.onAbandoned?.(device, fileId);
-    return { sourceId: this.#sourceId, found: this.#found, settling: this.#listing.settling };
+    return {
+      sourceId: this.#sourceId,
+      found: this.#found,
+      settling: this.#listing.settling,
+      tookMs: performance.now() - startMs,
+    };
+  }
+
+  /** Between two steps of what may take long: a million rows must not hold up those who move files. */
+  async #letOthersWork(isChanged: boolean): Promise<void> {
+    if (isChanged) await this.#options.store.durable();
+    else await new Promise((resolve) => setImmediate(resolve));
+    this.#signal.throwIfAborted();
   }
 
   /** One folder that is closed to us, or that vanished since it was named, does not hold up the others. */

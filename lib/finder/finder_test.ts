@@ -205,3 +205,20 @@ for (const code of ["held", "unavailable"] as const) {
     assert.deepEqual(bed.store.all("SELECT device_id FROM source").map((row) => row["device_id"]), ["autopilot-7"]);
   });
 }
+
+Deno.test("listSource() tells how long the listing took: a long one is not begun again at once", async () => {
+  await using bed = new Bed();
+  bed.source.put("a", "a");
+  const real = performance.now.bind(performance);
+  let passedMs = 0;
+  performance.now = () => real() + passedMs;
+  try {
+    bed.source.script = ({ method }) => {
+      if (method === "list") passedMs += 180_000;
+    };
+    const { tookMs } = await bed.list();
+    assert.ok(tookMs >= 180_000, `${tookMs} ms`);
+  } finally {
+    performance.now = real;
+  }
+});

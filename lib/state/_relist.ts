@@ -27,7 +27,7 @@ function listAll(): { found: number; gone: number } {
     }));
     found += listing.sight(batch).length;
   }
-  const gone = listing.complete().length;
+  const gone = [...listing.complete()].flat().length;
   store.flush();
   return { found, gone };
 }

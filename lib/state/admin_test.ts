@@ -39,7 +39,7 @@ class Rows implements Disposable {
         ...(problems.includes(path) ? { problem: "name is odd" } : {}),
       })),
     );
-    listing.complete();
+    Array.from(listing.complete());
     return found.map(({ path }) => path);
   }
 
@@ -285,7 +285,7 @@ Deno.test("A job that is ended takes nothing of another job with it, also where 
     const sourceId = registerSource(rows.store, job.id, "drone2");
     const listing = new Listing(rows.store, { jobId: job.id, sourceId, nowMs: 1, settleMs: 0, precisionMs: 1 });
     listing.sight([{ path: "c", kind: "file", sizeBytes: 3 }]);
-    assert.deepEqual(listing.complete(), []);
+    assert.deepEqual([...listing.complete()].flat(), []);
     const [file] = nextFiles(rows.store, sourceId, "name", 9);
     markDownloading(rows.store, file!.id, 1);
     const facts = { sizeBytes: 3, sha256: "bb", inode: 1, ctimeMs: 1, fingerprint: {} };
@@ -304,7 +304,7 @@ Deno.test("A listing that runs while another job ends takes what it found itself
   endJob(rows.store, rows.job.id);
   listing.sight([{ path: "x", kind: "file", sizeBytes: 3 }]);
   assert.equal(rows.file("x")["id"], 1);
-  assert.deepEqual(listing.complete(), []);
+  assert.deepEqual([...listing.complete()].flat(), []);
 });
 
 Deno.test("manifestEntries() tells the newest receipt under each name, sorted, with what was sent", () => {

@@ -22,7 +22,7 @@ class Shelf implements Disposable {
     const options = { jobId: this.#job.id, sourceId: this.#sourceId, nowMs: 1, settleMs: 0, precisionMs: 1 };
     const listing = new Listing(this.store, options);
     listing.sight(paths.map((path) => ({ path, kind: "file" as const, sizeBytes: 7, modifiedMs: 1_000 })));
-    listing.complete();
+    Array.from(listing.complete());
   }
 
   #file(path: string) {

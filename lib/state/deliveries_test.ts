@@ -225,7 +225,7 @@ Deno.test("tallies equal the real counts after any walk of operations", () => {
         ...(random(4) ? { sizeBytes: random(5) } : {}),
         ...(random(8) ? {} : { problem: "odd" }),
       })));
-      if (random(3) === 0) listing.complete();
+      if (random(3) === 0) Array.from(listing.complete());
     }],
     ["spool", () => {
       const queued = file();

@@ -6,12 +6,33 @@ import { endDoubt, isInDoubt } from "./doubt.ts";
 import { OPEN_FILE } from "./open_rows.ts";
 import type { Store } from "./store.ts";
 
-/** A source that is met for the first time: only its newest files are taken, the rest when told. */
+/** Rows that one step of a listing's end looks at: between two steps others have their turn. */
+const STEP = 1000;
+
+/** The next files of a source in one state, by the index of what is unfinished. */
+const OPEN_AFTER = `
+  SELECT id FROM file INDEXED BY file_open WHERE state = ?1 AND source_id = ?2 AND ${OPEN_FILE} AND id > ?3
+    ORDER BY id LIMIT ${STEP}`;
+
+/** What was found earlier, is not in the spool and was not seen is gone; what had been in the spool is parked instead. */
+const GONE = `
+  UPDATE file SET state = CASE code WHEN 'lost' THEN 'parked' ELSE 'gone' END, retry_at_ms = 0, changed_ms = ?2,
+      reason = CASE code WHEN 'lost' THEN ?4 ELSE reason END, hint = CASE code WHEN 'lost' THEN ?5 ELSE hint END
+    WHERE id IN (SELECT value FROM json_each(?1)) AND sha256 IS NULL AND id <= ?3
+      AND NOT (state = 'parked' AND code IS 'lost')
+      AND NOT EXISTS (SELECT 1 FROM temp.seen s WHERE s.source_id = file.source_id AND s.file_id = file.id)
+    RETURNING id, path, device_dir AS device, state`;
+
+/** The newest files of a source that is met for the first time: nothing of it was tried yet. */
+const NEWEST = `
+  SELECT id FROM file INDEXED BY file_queue_time
+    WHERE source_id = ? AND state = 'found' AND retry_at_ms = 0 AND shelved = 0
+    ORDER BY modified_ms DESC, id DESC LIMIT ?`;
+
+/** The others wait until they are asked for. */
 const BEYOND_FIRST = `
-  UPDATE file SET state = 'parked', code = 'first_contact', reason = ?2, hint = ?3, changed_ms = ?4
-    WHERE source_id = ?1 AND state = 'found' AND id NOT IN (
-      SELECT id FROM file WHERE source_id = ?1 AND state = 'found' ORDER BY modified_ms DESC, id DESC LIMIT ?5)
-    RETURNING path`;
+  UPDATE file SET state = 'parked', code = 'first_contact', reason = ?3, hint = ?4, changed_ms = ?5
+    WHERE id IN (SELECT value FROM json_each(?1)) AND id NOT IN (SELECT value FROM json_each(?2))`;
 
 /** What a listing is of, and how its files are judged. */
 export interface SightOptions {
@@ -167,40 +188,53 @@ export class Listing {
   readonly abandoned: { device: number; fileId: number }[] = [];
 
   /**
-   * Ends a complete listing: what was found earlier, is not in the spool, and was not seen is gone. What had been in the
-   * spool, lost there and wanted again, is parked instead: its bytes are nowhere.
-   * @returns paths that are gone
+   * Ends a complete listing, step by step, each a change of its own: what was found earlier, is not in the spool, and was
+   * not seen is gone. What had been in the spool, lost there and wanted again, is parked instead: its bytes are nowhere.
+   * @returns paths that are gone, as they are found; a step may bring none
    */
-  complete(): string[] {
+  *complete(): Generator<string[]> {
     const store = this.#store;
     const { sourceId } = this.#options;
-    return store.write(() => {
+    store.write(() => {
       store.run("DELETE FROM temp.sighting WHERE source_id = ? AND seen = 0", sourceId);
       store.run("UPDATE temp.sighting SET seen = 0 WHERE source_id = ?", sourceId);
+    });
+    for (const state of ["found", "parked"]) {
+      for (const step of this.#open(state)) {
+        const gone = store.write(() =>
+          store.all<{ id: number; path: string; device: number | null; state: string }>(
+            GONE,
+            JSON.stringify(step),
+            Date.now(),
+            this.#lastKnownId,
+            LOST_GONE,
+            LOST_HINT,
+          )
+        );
+        for (const row of gone) this.#abandon(row.device, row.id);
+        yield gone.filter((row) => row.state === "gone").map((row) => row.path);
+      }
+    }
+    store.write(() => {
       // A person wants to know it to the minute; a commit each 10 s would only wear the card.
       store.run(
         "UPDATE source SET listed_ms = ?1 WHERE id = ?2 AND (listed_ms IS NULL OR abs(?1 - listed_ms) >= 60000)",
         Date.now(),
         sourceId,
       );
-      const gone = store.all<{ id: number; path: string; device: number | null; state: string }>(
-        `UPDATE file INDEXED BY file_open
-           SET state = CASE code WHEN 'lost' THEN 'parked' ELSE 'gone' END, retry_at_ms = 0, changed_ms = ?1,
-             reason = CASE code WHEN 'lost' THEN ?4 ELSE reason END, hint = CASE code WHEN 'lost' THEN ?5 ELSE hint END
-           WHERE source_id = ?2 AND state IN ('found', 'parked') AND ${OPEN_FILE} AND sha256 IS NULL AND id <= ?3
-             AND NOT (state = 'parked' AND code IS 'lost')
-             AND NOT EXISTS (SELECT 1 FROM temp.seen s WHERE s.source_id = file.source_id AND s.file_id = file.id)
-           RETURNING id, path, device_dir AS device, state`,
-        Date.now(),
-        sourceId,
-        this.#lastKnownId,
-        LOST_GONE,
-        LOST_HINT,
-      );
-      for (const row of gone) this.#abandon(row.device, row.id);
       if (this.#isInDoubt && this.settling === 0) endDoubt(store, sourceId);
-      return gone.filter((row) => row.state === "gone").map((row) => row.path);
     });
+  }
+
+  /** Files of the source in one state, step by step. */
+  *#open(state: string): Generator<number[]> {
+    for (let last = 0;;) {
+      const rows = this.#store.all<{ id: number }>(OPEN_AFTER, state, this.#options.sourceId, last);
+      if (rows.length === 0) return;
+      last = rows.at(-1)!.id;
+      yield rows.map(({ id }) => id);
+      if (rows.length < STEP) return;
+    }
   }
 
   #abandon(device: number | null, fileId: number): void {
@@ -215,26 +249,24 @@ export class Listing {
   }
 
   /**
-   * Ends the first contact with a source, after a complete listing that brought files to light.
-   * @returns paths beyond `maxFirst`, which wait until they are asked for
+   * Ends the first contact with a source, after a complete listing that brought files to light; step by step, as
+   * {@linkcode Listing.complete}. One that is cut short is done again after the next listing.
+   * @returns how many files are beyond `maxFirst`, and wait until they are asked for
    */
-  endFirstContact(): string[] {
+  *endFirstContact(): Generator<number> {
     const store = this.#store;
     const { sourceId, maxFirst } = this.#options;
-    const isFirst = this.isFirstContact;
-    return store.write(() => {
-      const hasFiles = store.get("SELECT 1 FROM file WHERE source_id = ? LIMIT 1", sourceId) !== undefined;
-      if (hasFiles || this.settling === 0) store.run("UPDATE source SET met = 1 WHERE id = ? AND met = 0", sourceId);
-      if (!isFirst || maxFirst === undefined) return [];
-      return store.all<{ path: string }>(
-        BEYOND_FIRST,
-        sourceId,
-        `First contact with this source: only the newest ${maxFirst} files are taken (finder.max_first)`,
-        `filesync retry --job ${this.#jobArgument()} takes the rest`,
-        Date.now(),
-        maxFirst,
-      ).map((row) => row.path);
-    });
+    if (this.isFirstContact && maxFirst !== undefined) {
+      const newest = JSON.stringify(store.all<{ id: number }>(NEWEST, sourceId, maxFirst).map(({ id }) => id));
+      const reason = `First contact with this source: only the newest ${maxFirst} files are taken (finder.max_first)`;
+      const hint = `filesync retry --job ${this.#jobArgument()} takes the rest`;
+      for (const step of this.#open("found")) {
+        yield store.write(() => store.run(BEYOND_FIRST, JSON.stringify(step), newest, reason, hint, Date.now()));
+      }
+    }
+    const hasFiles = store.get("SELECT 1 FROM file WHERE source_id = ? LIMIT 1", sourceId) !== undefined;
+    if (!hasFiles && this.settling > 0) return;
+    store.write(() => store.run("UPDATE source SET met = 1 WHERE id = ? AND met = 0", sourceId));
   }
 
   /** The job's name as a shell takes it. */

@@ -12,6 +12,8 @@ const RELIST = fileURLToPath(new URL("./_relist.ts", import.meta.url));
 
 const file = (path: string, more: Partial<Entry> = {}): Entry => ({ path, kind: "file", sizeBytes: 10, ...more });
 
+const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+
 class Source implements Disposable {
   readonly dir = Deno.makeTempDirSync({ prefix: "filesync-listing-" });
   readonly store = new Store(join(this.dir, "state.db"));
@@ -20,21 +22,23 @@ class Source implements Disposable {
   settleMs = 0;
   precisionMs = 1;
   settling = 0;
+  maxFirst: number | undefined;
 
   sourceId(deviceId = "card-a"): number {
     return registerSource(this.store, this.jobId, deviceId);
   }
 
   begin(deviceId?: string): Listing {
-    const { nowMs, settleMs, precisionMs, jobId, store } = this;
-    return new Listing(store, { jobId, sourceId: this.sourceId(deviceId), nowMs, settleMs, precisionMs });
+    const { nowMs, settleMs, precisionMs, jobId, store, maxFirst } = this;
+    const first = maxFirst === undefined ? {} : { maxFirst };
+    return new Listing(store, { jobId, sourceId: this.sourceId(deviceId), nowMs, settleMs, precisionMs, ...first });
   }
 
   /** One complete listing; paths that it brought to light, with their generation. */
   list(entries: Entry[], deviceId?: string): string[] {
     const listing = this.begin(deviceId);
     const found = listing.sight(entries);
-    this.gone = listing.complete();
+    this.gone = [...listing.complete()].flat();
     this.settling = listing.settling;
     return found.map(({ path, generation }: FoundFile) => `${path}#${generation}`);
   }
@@ -214,7 +218,7 @@ Deno.test("Listing misses nothing that leaves the spool while it runs, and finds
   shelveFile(source.store, ids[0]!);
   refetchFile(source.store, ids[1]!, "Spool file is damaged");
   source.set("older", "found", ", sha256 = NULL, code = 'lost'");
-  assert.deepEqual(listing.complete(), []);
+  assert.deepEqual([...listing.complete()].flat(), []);
   assert.deepEqual(source.states(), { "shelved#1": "found", "damaged#1": "found", "older#1": "found" });
   source.list([file("shelved")]);
   assert.deepEqual(source.states(), { "shelved#1": "found", "damaged#1": "parked", "older#1": "parked" });
@@ -262,7 +266,7 @@ Deno.test("Listing takes a name that is listed twice once", () => {
   const listing = source.begin();
   assert.equal(listing.sight([file("a"), file("a"), file("a", { sizeBytes: 99 })]).length, 1);
   assert.equal(listing.sight([file("a")]).length, 0);
-  listing.complete();
+  Array.from(listing.complete());
   assert.deepEqual(source.states(), { "a#1": "found" });
 });
 
@@ -281,6 +285,48 @@ Deno.test("Listing takes hostile names as they are, and each of its own", () => 
   const names = ["'; DROP TABLE file; --", "a\nb", 'q"q', "%", "_", "A", "a", "ä", "a\u0308", "x".repeat(4000), "🚁"];
   assert.equal(source.list(names.map((name) => file(name))).length, names.length);
   assert.deepEqual(source.list(names.map((name) => file(name))), []);
+});
+
+Deno.test("Listing ends in steps, each a change of its own: thousands of files that are gone hold up nobody", () => {
+  using source = new Source();
+  const all = Array.from({ length: 3500 }, (_, n) => file(`log_${n}.ulg`));
+  source.list(all);
+  const listing = source.begin();
+  listing.sight(all.slice(0, 10));
+  const steps: number[] = [];
+  for (const gone of listing.complete()) {
+    steps.push(gone.length);
+    source.store.flush();
+    assert.equal(Object.values(source.states()).filter((state) => state === "gone").length, sum(steps));
+  }
+  assert.deepEqual(steps, [990, 1000, 1000, 500]);
+  // One that is cut short leaves the rest to the next listing.
+  source.list(all);
+  const cut = source.begin();
+  cut.complete().next();
+  assert.equal(source.list([]).length, 0);
+  assert.equal(source.gone.length, 2500);
+});
+
+Deno.test("Listing ends a first contact in steps: the newest are kept, and a cut one is done again", () => {
+  using source = new Source();
+  source.maxFirst = 7;
+  const all = Array.from({ length: 2500 }, (_, n) => file(`log_${n}.ulg`, { modifiedMs: n }));
+  const begin = () => {
+    const listing = source.begin();
+    listing.sight(all);
+    Array.from(listing.complete());
+    return listing;
+  };
+  const cut = begin();
+  assert.equal(cut.endFirstContact().next().value, 1000);
+  assert.ok(cut.isFirstContact, "nothing is fetched yet");
+  const steps = [...begin().endFirstContact()];
+  assert.equal(sum(steps), 1493);
+  assert.ok(steps.length > 1 && steps.every((count) => count <= 1000), String(steps));
+  const found = Object.entries(source.states()).filter(([, state]) => state === "found").map(([path]) => path);
+  assert.deepEqual(found.sort(), all.slice(-7).map(({ path }) => `${path}#1`).sort());
+  assert.deepEqual([begin().isFirstContact, [...begin().endFirstContact()]], [false, []]);
 });
 
 Deno.test("Listing of 100,000 known files writes nothing and keeps no more memory than a batch", async () => {

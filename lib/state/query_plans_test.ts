@@ -90,8 +90,8 @@ function exercise(store: Store): void {
     const listing = new Listing(store, options);
     const entries = Object.entries(paths).map(([path, sizeBytes]) => ({ path, kind: "file" as const, sizeBytes }));
     listing.sight(entries);
-    listing.complete();
-    listing.endFirstContact();
+    Array.from(listing.complete());
+    Array.from(listing.endFirstContact());
   };
   list({ a: 1, b: 2, c: 3 });
   list({ a: 1, b: 2 }, 1000);
