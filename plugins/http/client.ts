@@ -1,95 +1,124 @@
-/** Connections to one server: kept or not, over TLS with an authority or a fingerprint of one's own. */
-import { Agent, request as httpRequest, type RequestOptions } from "node:http";
-import { Agent as TlsAgent, request as httpsRequest } from "node:https";
-import { connect, type TLSSocket } from "node:tls";
-import type { Duplex } from "node:stream";
+/** Requests to one server: over connections that are kept or not, over TLS with an authority or a fingerprint of one's own. */
+import { Buffer } from "node:buffer";
+import { type Address, openTcp, openTls, type TlsOptions } from "./channel.ts";
+import { Connection } from "./connection.ts";
 import { Exchange } from "./exchange.ts";
 
+/** A kept connection that is younger than this carries what must not be sent twice, milliseconds: a server keeps it for 5 s. */
+const ONCE_IDLE_MS_MAX = 1000;
+
 /** How to reach a server. */
-export interface ClientOptions {
+export interface ClientOptions extends TlsOptions {
   /** Headers of every request. */
   headers: Record<string, string>;
   /** Connections that are kept for the next request; 0 keeps none. */
   keep: number;
-  /** Certificates of authorities, PEM, instead of the system's. */
-  ca?: string;
-  /** SHA-256 of the server's certificate, lower-case hex: trusts that one, whatever its name and signer. */
-  pin?: string;
+  /** Told of each connection that was made, and how long its first round trip took, milliseconds. */
+  onConnect?: (roundTripMs: number) => void;
+}
+
+/** How a request is sent. */
+export interface BeginOptions {
+  /** Its answer decides more than can be asked for again: only a connection that was used a moment ago may carry it. */
+  isOnce?: boolean;
+  /** Sends it at once after that one, on the same connection, where that can still take it. */
+  behind?: Exchange;
 }
 
 /** Makes requests. */
 export class HttpClient {
   readonly #options: ClientOptions;
-  readonly #kept: { http: Agent; https: TlsAgent };
-  readonly #fresh: TlsAgent | false;
+  /** By origin, the last used one last. */
+  readonly #idle = new Map<string, Connection[]>();
+  #isClosed = false;
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    const { keep, pin } = options;
-    const kept = { keepAlive: keep > 0, ...(keep > 0 ? { maxFreeSockets: keep } : {}) };
-    this.#kept = { http: new Agent(kept), https: pin === undefined ? new TlsAgent(kept) : new PinAgent(kept, pin) };
-    this.#fresh = pin === undefined ? false : new PinAgent({ keepAlive: false }, pin);
   }
 
-  /**
-   * Begins a request. Its body, if any, is written to the exchange, which is to be ended or closed.
-   * @param isOnce must not be sent twice: on a kept connection that breaks, Deno sends a request again by itself
-   */
+  /** Begins a request. Its body, if any, is written to the exchange, which is to be ended or closed. */
   begin(
     method: string,
     url: URL,
     headers: Record<string, string | number>,
     signal: AbortSignal,
-    isOnce = false,
+    { isOnce = false, behind }: BeginOptions = {},
   ): Exchange {
-    const isTls = url.protocol === "https:";
-    const { ca, keep } = this.#options;
-    const kept = isTls ? this.#kept.https : this.#kept.http;
-    const fresh = isTls ? this.#fresh : false;
-    const options: RequestOptions & { ca?: string } = {
-      method,
-      agent: isOnce || keep === 0 ? fresh : kept,
-      headers: { ...this.#options.headers, ...headers },
-      ...(ca === undefined ? {} : { ca }),
-    };
-    return new Exchange((isTls ? httpsRequest : httpRequest)(url, options), signal, isTls);
+    const connection = behind?.connection.takesMore === true
+      ? behind.connection
+      : this.#takeIdle(url.origin, isOnce ? ONCE_IDLE_MS_MAX : Infinity) ?? this.#open(url);
+    const isKept = this.#options.keep > 0;
+    const defaults = { Host: url.host, Connection: isKept ? "keep-alive" : "close" };
+    return new Exchange(
+      connection,
+      headOf(method, url, [defaults, this.#options.headers, headers]),
+      signal,
+    );
   }
 
   /** Closes what is kept. */
   close(): void {
-    this.#kept.http.destroy();
-    this.#kept.https.destroy();
+    this.#isClosed = true;
+    const idle = [...this.#idle.values()].flat();
+    this.#idle.clear();
+    for (const connection of idle) connection.destroy(new Error("Client is closed"));
+  }
+
+  #takeIdle(origin: string, idleMsMax: number): Connection | undefined {
+    const idle = this.#idle.get(origin) ?? [];
+    for (let at = idle.length - 1; at >= 0; at--) {
+      const [connection] = idle.splice(at, 1) as [Connection];
+      const { idleMs } = connection;
+      if (idleMs === undefined) connection.destroy(new Error("Connection is too old"));
+      else if (idleMs > idleMsMax) {
+        // Those before it are older still: another request may want them.
+        idle.push(connection);
+        return undefined;
+      } else return connection;
+    }
+    return undefined;
+  }
+
+  #open(url: URL): Connection {
+    const address = addressOf(url);
+    const isTls = url.protocol === "https:";
+    const connection = new Connection((sink) => isTls ? openTls(address, this.#options, sink) : openTcp(address, sink));
+    const { origin } = url;
+    connection.onConnect = (roundTripMs) => this.#options.onConnect?.(roundTripMs);
+    connection.onIdle = () => {
+      const idle = this.#idle.get(origin) ?? [];
+      if (this.#isClosed || idle.length >= this.#options.keep) {
+        return connection.destroy(new Error("Connection is not kept"));
+      }
+      idle.push(connection);
+      this.#idle.set(origin, idle);
+    };
+    connection.onClose = () => {
+      const idle = this.#idle.get(origin);
+      const at = idle?.indexOf(connection) ?? -1;
+      if (at >= 0) idle!.splice(at, 1);
+    };
+    return connection;
   }
 }
 
-/** Looks at the certificate before the first byte of a request, which may be a password, is sent. */
-class PinAgent extends TlsAgent {
-  readonly #pin: string;
+function addressOf({ hostname, port, protocol }: URL): Address {
+  return {
+    host: hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: port === "" ? (protocol === "https:" ? 443 : 80) : Number(port),
+  };
+}
 
-  constructor(options: ConstructorParameters<typeof TlsAgent>[0], pin: string) {
-    super(options);
-    this.#pin = pin;
+/** Request line and headers; a later one of the same name replaces an earlier one. */
+function headOf(method: string, url: URL, headers: Record<string, string | number>[]): Uint8Array {
+  const lines = new Map<string, string>();
+  for (const [name, value] of headers.flatMap(Object.entries)) {
+    const line = `${name}: ${value}`;
+    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(line)) {
+      throw new TypeError(`Header "${name}" holds what no header can`);
+    }
+    lines.set(name.toLowerCase(), line);
   }
-
-  override createConnection(
-    options: Record<string, unknown>,
-    onCreate?: (error: Error | null, socket: Duplex) => void,
-  ): Duplex {
-    const socket: TLSSocket = connect({ ...options, rejectUnauthorized: false });
-    let isTold = false;
-    const tell = (error: Error | null) => {
-      if (isTold) return;
-      isTold = true;
-      onCreate?.(error, socket);
-    };
-    socket.once("error", tell);
-    socket.once("secureConnect", () => {
-      const shown = (socket.getPeerCertificate().fingerprint256 ?? "").replaceAll(":", "").toLowerCase();
-      if (shown === this.#pin) return tell(null);
-      socket.destroy();
-      tell(new Error(`certificate's SHA-256 is ${shown || "not shown"}: expected ${this.#pin}`));
-    });
-    // Nothing now: the socket is handed over once it was looked at. The types do not know this form.
-    return undefined as unknown as Duplex;
-  }
+  const first = `${method} ${url.pathname}${url.search} HTTP/1.1`;
+  return Buffer.from([first, ...lines.values(), "", ""].join("\r\n"), "latin1");
 }

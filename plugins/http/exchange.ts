@@ -1,60 +1,45 @@
 /**
  * One HTTP request and its answer, as a driver needs it: the body in pieces with its length told beforehand, an answer that
- * may come before all is sent, time limits for each step, and the truth about how much may have arrived. `node:http`, since
- * `fetch` sends a streamed body in chunks without a length, which many servers answer with 411.
+ * may come before all is sent, time limits for each step, and the truth about how much may have arrived.
  */
-import type { ClientRequest, IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
+import type { Connection } from "./connection.ts";
 import { ConnectionLost } from "./lost.ts";
+import type { Head } from "./parse_reply.ts";
 import { Reply } from "./reply.ts";
 
-/** Sockets that have carried a request. */
-const used = new WeakSet<Socket>();
+/** A first piece up to this size travels with the head, in one packet where it fits, bytes. */
+const TOGETHER_BYTES_MAX = 64 * 1024;
 
 /** A request that was begun; its body is written piece by piece. */
 export class Exchange {
-  readonly #request: ClientRequest;
+  readonly #connection: Connection;
   readonly #reply: Promise<Reply>;
+  readonly #isReused: boolean;
+  readonly #forget: () => void;
   #settle!: { resolve: (reply: Reply) => void; reject: (error: Error) => void };
+  #head: Uint8Array | undefined;
   #isSettled = false;
-  #isConnected = false;
-  #isReused = false;
   #isEnded = false;
   #mayContinue = false;
   #sentBytes = 0;
+  #received: Reply | undefined;
   #wake: (() => void) | undefined;
 
   /**
-   * @param request not yet ended, made with or without an agent
+   * @param head request line and headers, with the empty line
    * @param signal aborted: the connection is closed
    */
-  constructor(request: ClientRequest, signal: AbortSignal, isTls: boolean) {
-    this.#request = request;
+  constructor(connection: Connection, head: Uint8Array, signal: AbortSignal) {
+    this.#connection = connection;
+    this.#head = head;
+    this.#isReused = connection.isReused;
     this.#reply = new Promise((resolve, reject) => this.#settle = { resolve, reject });
     this.#reply.catch(() => {});
-    const stop = () => {
-      this.#fail(new DOMException("Call is cancelled", "AbortError"));
-      // The answer may be on its way already.
-      request.destroy();
-    };
+    connection.add(this);
+    // The answer may be on its way already.
+    const stop = () => connection.destroy(new DOMException("Call is cancelled", "AbortError"));
     signal.addEventListener("abort", stop, { once: true });
-    request.on("close", () => signal.removeEventListener("abort", stop));
-    request.on("response", (response) => this.#take(response));
-    request.on("error", (error) => this.#fail(error));
-    request.on("close", () => this.#fail(new Error("server closed the connection")));
-    request.on("drain", () => this.#wake?.());
-    request.on("continue", () => {
-      this.#mayContinue = true;
-      this.#wake?.();
-    });
-    request.on("socket", (socket: Socket) => {
-      this.#isReused = used.has(socket);
-      used.add(socket);
-      if (!socket.connecting && this.#isReused) this.#isConnected = true;
-      else socket.once(isTls ? "secureConnect" : "connect", () => this.#isConnected = true);
-    });
-    // All is with the system: then there was a connection, whatever the socket told.
-    request.on("finish", () => this.#isConnected = true);
+    this.#forget = () => signal.removeEventListener("abort", stop);
     if (signal.aborted) stop();
   }
 
@@ -63,20 +48,43 @@ export class Exchange {
     return !this.#isSettled;
   }
 
+  /** All of the request was handed on. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** The connection that carries it. */
+  get connection(): Connection {
+    return this.#connection;
+  }
+
   /** Hands on bytes of the body; resolves when the socket wants more, or when there is an answer or a failure. */
   async write(bytes: Uint8Array, timeoutMs: number): Promise<void> {
     if (this.#isSettled) return;
     this.#sentBytes += bytes.length;
-    if (this.#request.write(bytes)) return;
-    await this.#waitFor(timeoutMs, () => this.#fail(new Error(`server takes no bytes for ${timeoutMs / 1000} s`)));
+    if (this.#send(bytes)) return;
+    await this.#waitFor(timeoutMs, () => this.#lose(new Error(`server takes no bytes for ${timeoutMs / 1000} s`)));
   }
 
   /** Sends the headers of a request with `Expect: 100-continue`; whether the server wants the body, or does not say. */
   async mayContinue(timeoutMs: number): Promise<boolean> {
-    this.#request.flushHeaders();
+    if (!this.#isSettled) this.#send();
     // A server that knows nothing of it says nothing (RFC 9110 section 10.1.1): then the body goes out all the same.
-    if (!this.#mayContinue && !this.#isSettled) await this.#waitFor(timeoutMs, () => this.#wake?.());
+    const untilMs = performance.now() + timeoutMs;
+    for (let leftMs = timeoutMs; leftMs > 0; leftMs = untilMs - performance.now()) {
+      if (this.#mayContinue || this.#isSettled) break;
+      // Also woken when the headers are with the system, which says nothing of the server.
+      await this.#waitFor(leftMs, () => this.#wake?.());
+    }
     return !this.#isSettled;
+  }
+
+  /** Hands on the last bytes of the request. */
+  finish(tail?: Uint8Array): void {
+    if (this.#isSettled || this.#isEnded) return;
+    this.#isEnded = true;
+    this.#sentBytes += tail?.length ?? 0;
+    this.#send(tail);
   }
 
   /**
@@ -84,13 +92,9 @@ export class Exchange {
    * @throws {ConnectionLost}
    */
   async end(timeoutMs: number, tail?: Uint8Array): Promise<Reply> {
-    if (!this.#isSettled) {
-      this.#isEnded = true;
-      this.#sentBytes += tail?.length ?? 0;
-      this.#request.end(tail);
-    }
+    this.finish(tail);
     const timer = setTimeout(
-      () => this.#fail(new Error(`server does not answer for ${Math.round(timeoutMs / 1000)} s`)),
+      () => this.#lose(new Error(`server does not answer for ${Math.round(timeoutMs / 1000)} s`)),
       timeoutMs,
     );
     try {
@@ -100,37 +104,88 @@ export class Exchange {
     }
   }
 
-  /** Ends the connection, unless the answer was read to its end. */
+  /** Ends the connection, unless the answer has come to its end. */
   close(): void {
-    this.#fail(new DOMException("Exchange is over", "AbortError"));
-    this.#request.destroy();
+    this.#lose(new DOMException("Exchange is over", "AbortError"));
+    this.#received?.close();
+  }
+
+  /** The connection takes bytes again. */
+  onDrain(): void {
+    this.#wake?.();
+  }
+
+  /** The server wants the body. */
+  onContinue(): void {
+    this.#mayContinue = true;
+    this.#wake?.();
+  }
+
+  /** The answer begins. */
+  onHead(head: Head): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#received = new Reply(head, !this.#isEnded, {
+      pause: () => this.#connection.pause(),
+      resume: () => this.#connection.resume(),
+      close: () => this.#connection.destroy(new DOMException("Exchange is over", "AbortError")),
+    });
+    this.#settle.resolve(this.#received);
+    this.#wake?.();
+  }
+
+  /** The next piece of the answer. */
+  onBody(bytes: Uint8Array): void {
+    this.#received?.push(bytes);
+  }
+
+  /** The answer is complete. */
+  onReplyEnd(): void {
+    this.#forget();
+    this.#received?.end();
+  }
+
+  /** The connection is over. */
+  onLost(error: unknown): void {
+    this.#forget();
+    if (this.#isSettled) {
+      const words = "server closed the connection in the middle of its answer";
+      return this.#received?.fail(error instanceof DOMException ? error : new Error(words, { cause: error }));
+    }
+    this.#isSettled = true;
+    const { isConnected } = this.#connection;
+    this.#settle.reject(
+      new ConnectionLost(error, {
+        isSent: this.#isEnded && isConnected,
+        sentBytes: isConnected ? this.#sentBytes : 0,
+        isReused: this.#isReused,
+      }),
+    );
+    this.#wake?.();
+  }
+
+  #lose(error: unknown): void {
+    if (!this.#isSettled) this.#connection.destroy(error);
+  }
+
+  /** Hands on what is left of the head, and bytes after it. */
+  #send(bytes: Uint8Array = new Uint8Array()): boolean {
+    const head = this.#head;
+    this.#head = undefined;
+    if (head === undefined) return bytes.length === 0 || this.#connection.write(bytes);
+    if (bytes.length > TOGETHER_BYTES_MAX) {
+      this.#connection.write(head);
+      return this.#connection.write(bytes);
+    }
+    const both = new Uint8Array(head.length + bytes.length);
+    both.set(head);
+    both.set(bytes, head.length);
+    return this.#connection.write(both);
   }
 
   async #waitFor(timeoutMs: number, onTimeout: () => void): Promise<void> {
     const timer = setTimeout(onTimeout, timeoutMs);
     await new Promise<void>((resolve) => this.#wake = resolve);
     clearTimeout(timer);
-  }
-
-  #fail(error: unknown): void {
-    if (this.#isSettled) return;
-    this.#isSettled = true;
-    const isSent = this.#isEnded && this.#isConnected;
-    this.#settle.reject(
-      new ConnectionLost(error, {
-        isSent,
-        sentBytes: this.#isConnected ? this.#sentBytes : 0,
-        isReused: this.#isReused,
-      }),
-    );
-    this.#wake?.();
-    this.#request.destroy();
-  }
-
-  #take(response: IncomingMessage): void {
-    if (this.#isSettled) return;
-    this.#isSettled = true;
-    this.#settle.resolve(new Reply(response, !this.#isEnded, () => this.#request.destroy()));
-    this.#wake?.();
   }
 }

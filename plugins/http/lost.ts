@@ -41,6 +41,8 @@ export function wordsOfError(error: unknown): string {
     case "ETIMEDOUT":
       return "server does not answer";
     default:
+      // Deno's own connections have no code for it.
+      if (/failed to lookup address/.test(error.message)) return "name of the server is not known";
       return error.message.replaceAll(/\s+/g, " ");
   }
 }

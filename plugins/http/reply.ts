@@ -1,6 +1,6 @@
 /** A server's answer: its status at once, its body as it comes. */
-import type { IncomingMessage } from "node:http";
 import { ConnectionLost } from "./lost.ts";
+import type { Head } from "./parse_reply.ts";
 
 /** What is read of an answer that should be short, bytes. */
 const TEXT_BYTES_MAX = 256 * 1024;
@@ -9,48 +9,62 @@ const QUEUE_BYTES_MAX = 256 * 1024;
 /** How long a body may pause, milliseconds. */
 const PAUSE_MS_MAX = 120_000;
 
+/** What a reply needs of its connection. */
+export interface ReplyLink {
+  pause(): void;
+  resume(): void;
+  /** Ends the connection. */
+  close(): void;
+}
+
 /** One answer. Its body is to be read, or discarded: until then its connection is not free. */
 export class Reply {
   readonly status: number;
   /** It came before the whole request was sent. */
   readonly isEarly: boolean;
-  readonly #response: IncomingMessage;
-  readonly #destroy: () => void;
+  readonly #headers: ReadonlyMap<string, string>;
+  readonly #link: ReplyLink;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
+  #isPaused = false;
   #isEnded = false;
-  #error: Error | undefined;
+  #error: unknown;
   #wake: (() => void) | undefined;
 
-  constructor(response: IncomingMessage, isEarly: boolean, destroy: () => void) {
-    this.#response = response;
-    this.#destroy = destroy;
-    this.status = response.statusCode ?? 0;
+  constructor({ status, headers }: Head, isEarly: boolean, link: ReplyLink) {
+    this.status = status;
+    this.#headers = headers;
     this.isEarly = isEarly;
-    response.on("data", (chunk: Uint8Array) => {
-      this.#queue.push(chunk);
-      this.#queuedBytes += chunk.length;
-      if (this.#queuedBytes >= QUEUE_BYTES_MAX) response.pause();
-      this.#wake?.();
-    });
-    response.on("end", () => {
-      this.#isEnded = true;
-      this.#wake?.();
-    });
-    const fail = (error?: Error) => {
-      if (this.#isEnded) return;
-      this.#error ??= error ?? new Error("server closed the connection in the middle of its answer");
-      this.#wake?.();
-    };
-    response.on("error", fail);
-    response.on("aborted", () => fail());
-    response.on("close", () => fail());
+    this.#link = link;
   }
 
   /** The first value of a header, by its lower-case name. */
   header(name: string): string | undefined {
-    const value = this.#response.headers[name];
-    return Array.isArray(value) ? value[0] : value;
+    return this.#headers.get(name);
+  }
+
+  /** Takes the next piece of the body from the connection. */
+  push(bytes: Uint8Array): void {
+    this.#queue.push(bytes);
+    this.#queuedBytes += bytes.length;
+    if (this.#queuedBytes >= QUEUE_BYTES_MAX && !this.#isPaused) {
+      this.#isPaused = true;
+      this.#link.pause();
+    }
+    this.#wake?.();
+  }
+
+  /** The body is complete. */
+  end(): void {
+    this.#isEnded = true;
+    this.#wake?.();
+  }
+
+  /** The connection has ended before the body. */
+  fail(error: unknown): void {
+    if (this.#isEnded) return;
+    this.#error ??= error;
+    this.#wake?.();
   }
 
   /**
@@ -59,17 +73,21 @@ export class Reply {
    */
   async read(): Promise<Uint8Array | null> {
     if (this.#queue.length === 0 && !this.#isEnded && this.#error === undefined) {
-      const timer = setTimeout(() => {
-        this.#error ??= new Error(`server sends nothing for ${PAUSE_MS_MAX / 1000} s`);
-        this.#wake?.();
-      }, PAUSE_MS_MAX);
+      const timer = setTimeout(
+        () => this.fail(new Error(`server sends nothing for ${PAUSE_MS_MAX / 1000} s`)),
+        PAUSE_MS_MAX,
+      );
       await new Promise<void>((resolve) => this.#wake = resolve);
       clearTimeout(timer);
     }
     const chunk = this.#queue.shift();
     if (chunk !== undefined) {
       this.#queuedBytes -= chunk.length;
-      if (this.#queuedBytes < QUEUE_BYTES_MAX && this.#response.isPaused()) this.#response.resume();
+      if (this.#queuedBytes < QUEUE_BYTES_MAX && this.#isPaused) {
+        this.#isPaused = false;
+        // After the end the connection may be another exchange's.
+        if (!this.#isEnded) this.#link.resume();
+      }
       return chunk;
     }
     if (this.#error !== undefined) throw new ConnectionLost(this.#error, { isSent: true, sentBytes: 0 });
@@ -99,9 +117,10 @@ export class Reply {
     await this.text();
   }
 
-  /** Ends the connection: the rest of the body is nobody's business. */
+  /** Ends the connection, unless the body has come to its end: the rest is nobody's business. */
   close(): void {
+    if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#destroy();
+    this.#link.close();
   }
 }

@@ -6,6 +6,7 @@ import {
   type DownloadParams,
   type DownloadResult,
   DriverError,
+  isSmallFile,
   sameFingerprint,
 } from "../../lib/driver/mod.ts";
 import { SpoolWriter } from "../../lib/protocol/serve.ts";
@@ -17,11 +18,11 @@ import type { DavServer, Found } from "./server.ts";
 
 /** Downloads one file; see the contract. */
 export async function download(server: DavServer, params: DownloadParams, call: Call): Promise<DownloadResult> {
-  const first = await fileAt(server, params.path, call.signal);
-  const before = fingerprintOf(first);
+  const first = isEnough(params) ? undefined : await fileAt(server, params.path, call.signal);
+  const before = first === undefined ? params.expect : fingerprintOf(first);
   if (!sameFingerprint(before, params.expect, PRECISION_MS)) throw changed(params.path);
   if (before.sizeBytes !== undefined && params.offsetBytes > before.sizeBytes) throw changed(params.path);
-  const sizeBytes = await fetch(server, params, first, call);
+  const sizeBytes = await fetch(server, params, { sizeBytes: before.sizeBytes, etag: first?.etag }, call);
   const after = fingerprintOf(await fileAt(server, params.path, call.signal));
   if (!sameFingerprint(before, after, PRECISION_MS) || (after.sizeBytes ?? sizeBytes) !== sizeBytes) {
     throw changed(params.path);
@@ -33,6 +34,15 @@ export async function download(server: DavServer, params: DownloadParams, call: 
   return { sizeBytes, fingerprint: { ...after, sizeBytes }, ...(checksum === undefined ? {} : { checksum }) };
 }
 
+/**
+ * Whether looking at the file before its bytes would tell nothing: what is looked at afterwards is what was listed, or
+ * another file was fetched. A large one is looked at, so that it is not fetched in vain.
+ */
+function isEnough({ expect, offsetBytes }: DownloadParams): boolean {
+  const { sizeBytes, modifiedMs, etag } = expect;
+  return offsetBytes === 0 && (modifiedMs ?? etag) !== undefined && isSmallFile(sizeBytes);
+}
+
 async function fileAt(server: DavServer, path: string, signal: AbortSignal): Promise<Found> {
   const found = await server.look(path, signal);
   if (found === undefined) throw new DriverError("not_found", `File "${path}" is not on the server`);
@@ -41,9 +51,15 @@ async function fileAt(server: DavServer, path: string, signal: AbortSignal): Pro
 }
 
 /** Moves the bytes; returns how many the file has. */
-async function fetch(server: DavServer, params: DownloadParams, before: Found, call: Call): Promise<number> {
+async function fetch(
+  server: DavServer,
+  params: DownloadParams,
+  before: { sizeBytes: number | undefined; etag: string | undefined },
+  call: Call,
+): Promise<number> {
   let writer = new SpoolWriter(params.spoolFile, params.offsetBytes);
   const { sizeBytes = Infinity } = before;
+  let { etag } = before;
   // The end of a file of unknown size cannot be told from a piece of it.
   const pieces = params.maxBytesPerSecond === undefined || sizeBytes === Infinity ? undefined : new Pieces();
   try {
@@ -51,11 +67,12 @@ async function fetch(server: DavServer, params: DownloadParams, before: Found, c
       const startMs = performance.now();
       const startBytes = writer.positionBytes;
       const endBytes = Math.min(sizeBytes, startBytes + (pieces?.bytes ?? Infinity));
-      const reply = await ask(server, params.path, before.etag, {
+      const reply = await ask(server, params.path, etag, {
         startBytes,
         ...(endBytes < sizeBytes ? { endBytes } : {}),
       }, call);
       const answerMs = performance.now() - startMs;
+      etag ??= reply.header("etag");
       const fromBytes = reply.status === 206 ? startOf(reply) : 0;
       // No ranges, or another content: from the beginning, over what is held. In the middle it is another file.
       if (fromBytes !== startBytes) {
@@ -65,6 +82,13 @@ async function fetch(server: DavServer, params: DownloadParams, before: Found, c
         }
         writer.close();
         writer = new SpoolWriter(params.spoolFile, 0);
+      }
+      if (
+        reply.status === 200 && sizeBytes < Infinity &&
+        Number(reply.header("content-length") ?? sizeBytes) !== sizeBytes
+      ) {
+        reply.close();
+        throw changed(params.path);
       }
       // A server without ranges gives all of it.
       const untilBytes = reply.status === 206 && fromBytes === startBytes ? endBytes : sizeBytes;

@@ -1,6 +1,7 @@
 /** The `webdav` driver: one folder on a WebDAV server, as source and as target. */
 import {
   type Call,
+  type DeviceLink,
   type DownloadParams,
   type DownloadResult,
   type Driver,
@@ -24,26 +25,39 @@ import { fingerprintOf, listFolder, PRECISION_MS } from "./entries.ts";
 import { StatusError, toDriverError } from "./errors.ts";
 import manifest from "./filesync-plugin.json" with { type: "json" };
 import { Folders } from "./folders.ts";
+import { Lanes, NEAR_LANES } from "./lanes.ts";
 import { Memory } from "./memory.ts";
 import { DavServer } from "./server.ts";
 import { enterRoot, type Tools } from "./tools.ts";
 import { confirm, upload } from "./upload.ts";
 
+/** Calls of small files that wait in the driver, so that the host's answer to one costs the next one nothing. */
+const CALLS_AHEAD = 8;
+
 /** See `plugins/README.md` for the contract. */
 export class WebdavDriver implements Driver {
   #params: InitializeParams | undefined;
   #tools: Tools | undefined;
+  #lanes: Lanes | undefined;
 
-  initialize(params: InitializeParams): InitializeResult {
+  initialize(params: InitializeParams, link: DeviceLink): InitializeResult {
     const config = parseConfig(params.args);
     const memory = new Memory(params.stateDir, config.root.href);
     this.#params = params;
-    this.#tools = { role: params.role, server: new DavServer(config), memory, folders: new Folders() };
+    const lanes = new Lanes({
+      // The others count what one login asks at once, or need a process of their own for each.
+      connections: config.kind === "none" ? config.connections : Math.min(NEAR_LANES, config.connections),
+      onLimit: (callsMax) => link.state({ callsMax }),
+    });
+    const server = new DavServer(config, (roundTripMs) => lanes.noteRoundTrip(roundTripMs));
+    this.#lanes = lanes;
+    this.#tools = { role: params.role, server, memory, folders: new Folders() };
     return {
       name: manifest.name,
       version: manifest.version,
       capabilities: {
-        callsMax: config.connections,
+        callsMax: lanes.limit,
+        callsAhead: CALLS_AHEAD,
         resumeDownload: true,
         resumeUpload: config.kind === "nextcloud" || (memory.partialWrite ?? "none") !== "none",
         repeatable: true,
@@ -156,8 +170,9 @@ export class WebdavDriver implements Driver {
     if (tools === undefined) throw new DriverError("failed", "Driver is not initialized");
     using living = new LivingCall(call, startBytes);
     try {
-      return await work(tools, living);
+      return await this.#lanes!.use(call.signal, () => work(tools, living));
     } catch (error) {
+      if (error instanceof StatusError && [429, 503].includes(error.status)) this.#lanes!.noteObjection();
       if (call.signal.aborted) throw new DriverError("cancelled", "Call is cancelled", { cause: error });
       throw toDriverError(error, `${action} "${this.#params?.device}"`);
     }

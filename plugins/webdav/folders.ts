@@ -10,13 +10,27 @@ const KNOWN_MAX = 10_000;
 /** Knows which folders are there, so that only the first file of each pays for them. */
 export class Folders {
   #known = new Set<string>();
+  /** Folders that somebody makes now. */
+  readonly #making = new Map<string, Promise<void>>();
 
   /**
    * Makes `folder` and those above it.
    * @throws {DriverError} `unavailable` when the root is gone, `denied`, or `rejected` when the server refuses the name
    */
   async ensure(tools: Tools, folder: string, call: Call): Promise<void> {
+    // Who makes it may be cancelled, or fail for a reason of the moment: then it is this call's own work.
+    await this.#making.get(folder)?.catch(() => {});
     if (this.#known.has(folder)) return;
+    const making = this.#ensure(tools, folder, call);
+    this.#making.set(folder, making);
+    try {
+      await making;
+    } finally {
+      if (this.#making.get(folder) === making) this.#making.delete(folder);
+    }
+  }
+
+  async #ensure(tools: Tools, folder: string, call: Call): Promise<void> {
     const { server } = tools;
     if (folder === "") await enterRoot(tools, call);
     else if (!await this.#make(server, folder, call)) {

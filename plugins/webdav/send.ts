@@ -3,6 +3,7 @@ import {
   type Call,
   DriverError,
   holdsSameRange,
+  isSmallFile,
   parentOf,
   READ_BACK_BYTES,
   type UploadParams,
@@ -10,12 +11,13 @@ import {
 import type { Exchange } from "../http/exchange.ts";
 import { writeFile } from "../http/file_body.ts";
 import { pause } from "../http/pause.ts";
+import type { Reply } from "../http/reply.ts";
 import { hashOf } from "./download.ts";
 import { StatusError, Stranger } from "./errors.ts";
 import type { Memory, PartialWrite } from "./memory.ts";
 import { partialRequest, probePartialWrite } from "./partial_write.ts";
 import { readsBack } from "./proof.ts";
-import type { DavRequest, DavServer } from "./server.ts";
+import type { DavRequest, DavServer, Found } from "./server.ts";
 
 /** Statuses of a write that was done. */
 export const DONE: readonly number[] = [200, 201, 204];
@@ -39,24 +41,27 @@ export function answerTimeoutMs(sizeBytes: number): number {
   return ANSWER_TIMEOUT_MS + sizeBytes / ANSWER_BYTES_PER_MS;
 }
 
-/** Sends the file to `temporary`. */
+/** Sends the file to `temporary`; what is there then, as far as the server was asked at once. */
 export async function sendFile(
   server: DavServer,
   memory: Memory,
   temporary: string,
   params: UploadParams,
   call: Call,
-): Promise<void> {
+  /** Called when all of it was handed on. */
+  onSent: () => void,
+): Promise<Found | undefined> {
   const kind = await partialWriteFor(server, memory, temporary, params, call);
-  if (kind === "none") return await sendWhole(server, temporary, params, call);
+  if (kind === "none") return await sendWhole(server, temporary, params, call, onSent);
   const fromBytes = await resumeAt(server, temporary, params, call);
-  if (fromBytes === params.sizeBytes) return;
+  if (fromBytes === params.sizeBytes) return undefined;
   const url = server.url(temporary);
   if (fromBytes === 0) {
     // Bytes can only be added to a file that is there.
     await server.expect({ method: "PUT", url, headers: { "Content-Length": 0 } }, DONE, call.signal);
   }
   await sendBody(server, partialRequest(kind, url, fromBytes, params.sizeBytes - fromBytes), params, call, fromBytes);
+  return undefined;
 }
 
 async function partialWriteFor(
@@ -73,13 +78,23 @@ async function partialWriteFor(
   return memory.partialWrite ?? "none";
 }
 
-async function sendWhole(server: DavServer, temporary: string, params: UploadParams, call: Call): Promise<void> {
+async function sendWhole(
+  server: DavServer,
+  temporary: string,
+  params: UploadParams,
+  call: Call,
+  onSent: () => void,
+): Promise<Found | undefined> {
   const request = {
     method: "PUT",
     url: server.url(temporary),
     headers: { "Content-Length": params.sizeBytes, ...timeHeader(params) },
   };
-  if (server.config.kind !== "yandex") return await sendBody(server, request, params, call);
+  if (server.config.kind !== "yandex") {
+    if (isSmallFile(params.sizeBytes)) return await sendSmall(server, request, temporary, params, call, onSent);
+    await sendBody(server, request, params, call);
+    return undefined;
+  }
   // Yandex answers 201 to the headers alone when it has these bytes already, from a try whose answer was lost.
   const headers = {
     ...request.headers,
@@ -88,6 +103,33 @@ async function sendWhole(server: DavServer, temporary: string, params: UploadPar
     Expect: "100-continue",
   };
   await sendBody(server, { ...request, headers }, params, call);
+  return undefined;
+}
+
+/** Sends a small file and asks in the same breath what has become of it: its time goes into round trips. */
+async function sendSmall(
+  server: DavServer,
+  request: DavRequest & { headers: Record<string, string | number> },
+  temporary: string,
+  params: UploadParams,
+  call: Call,
+  onSent: () => void,
+): Promise<Found | undefined> {
+  const write = async (exchange: Exchange) => {
+    await writeFile(exchange, params, call);
+    onSent();
+  };
+  const timeoutMs = answerTimeoutMs(params.sizeBytes);
+  const { reply, look } = await server.requestThenLook({ ...request, write, timeoutMs }, temporary, call.signal);
+  await checkDone(server, request.method, reply, true);
+  return await look();
+}
+
+/** @throws {StatusError} when a server refused what was sent */
+async function checkDone(server: DavServer, method: string, reply: Reply, isWanted: boolean): Promise<void> {
+  if (!DONE.includes(reply.status)) throw await server.refusal(method, reply);
+  await reply.discard();
+  if (reply.isEarly && isWanted) throw new Stranger(`server answers ${reply.status} before it has the file`);
 }
 
 /** The modification time, for the servers that keep it. */
@@ -115,9 +157,7 @@ export async function sendBody(
   };
   const timeoutMs = answerTimeoutMs(params.sizeBytes - fromBytes);
   const reply = await server.request({ ...request, write, timeoutMs }, call.signal);
-  if (!DONE.includes(reply.status)) throw await server.refusal(request.method, reply);
-  await reply.discard();
-  if (reply.isEarly && isWanted) throw new Stranger(`server answers ${reply.status} before it has the file`);
+  await checkDone(server, request.method, reply, isWanted);
 }
 
 /** Size of a file that the server may still be writing after a cut; 0 when there is none. */

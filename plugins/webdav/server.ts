@@ -43,10 +43,13 @@ export class DavServer {
   readonly config: WebdavConfig;
   readonly #client: HttpClient;
 
-  constructor(config: WebdavConfig) {
+  /** @param onConnect told of the first round trip of each connection, milliseconds */
+  constructor(config: WebdavConfig, onConnect: (roundTripMs: number) => void = () => {}) {
     this.config = config;
     this.#client = new HttpClient({
-      keep: config.connections,
+      // A call may ask for two things at once.
+      keep: 2 * config.connections,
+      onConnect,
       headers: {
         "User-Agent": `FileSync/${manifest.version}`,
         ...(config.authorization === undefined ? {} : { Authorization: config.authorization }),
@@ -67,14 +70,15 @@ export class DavServer {
 
   /**
    * Makes a request and returns the answer, whatever its status.
+   * @param onSent called when all of it was handed on, and again after a redirect
    * @throws {ConnectionLost} when there is none
    */
-  async request(request: DavRequest, signal: AbortSignal): Promise<Reply> {
+  async request(request: DavRequest, signal: AbortSignal, onSent?: (exchange: Exchange) => void): Promise<Reply> {
     let url = request.url;
     for (let redirects = 0, isRepeated = false;;) {
       let reply: Reply;
       try {
-        reply = await this.#once({ ...request, url }, signal);
+        reply = await this.#once({ ...request, url }, signal, onSent);
       } catch (error) {
         // Nothing of what is asked here harms when it is done twice, and a dead kept connection did nothing.
         const isStale = error instanceof ConnectionLost && error.isReused && request.write === undefined;
@@ -126,9 +130,16 @@ export class DavServer {
     signal: AbortSignal,
     query: "all" | "quota" = "all",
   ): Promise<void> {
-    const body = new TextEncoder().encode(query === "all" ? PROPFIND : PROPFIND_QUOTA);
-    const headers = { Depth: depth, "Content-Type": "application/xml; charset=utf-8", "Content-Length": body.length };
-    const reply = await this.request({ method: "PROPFIND", url, headers, body }, signal);
+    const reply = await this.request(propfindOf(url, depth, query), signal);
+    await this.#readMultistatus(url, reply, depth, onFound);
+  }
+
+  async #readMultistatus(
+    url: URL,
+    reply: Reply,
+    depth: 0 | 1,
+    onFound: (found: Found) => Promise<void> | void,
+  ): Promise<void> {
     if (reply.status !== 207) throw await this.refusal("PROPFIND", reply);
     const asked = namesIn(url.pathname);
     let base: string[] | undefined;
@@ -157,9 +168,41 @@ export class DavServer {
 
   /** What is at `path`, or `undefined`. */
   async look(path: string, signal: AbortSignal, isFolder = false): Promise<Found | undefined> {
+    const url = this.url(path, isFolder);
+    return await this.#lookIn(url, () => this.request(propfindOf(url, 0), signal));
+  }
+
+  /**
+   * {@linkcode request}, and behind it on the same connection the question what is at `path` then: that costs no round trip
+   * of its own. A server may have looked before it was done (RFC 9112 section 9.3.2 forbids it, and some do it all the
+   * same), so only what is there then counts: what is not is to be looked for again.
+   */
+  async requestThenLook(
+    request: DavRequest,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ reply: Reply; look: () => Promise<Found | undefined> }> {
+    const url = this.url(path);
+    const { headers, body, method } = propfindOf(url, 0);
+    let behind: Exchange | undefined;
+    const reply = await this.request(request, signal, (exchange) => {
+      behind = this.#client.begin(method, url, headers, signal, { behind: exchange });
+      behind.finish(body);
+    });
+    const look = async () => {
+      try {
+        return await this.#lookIn(url, () => behind!.end(REPLY_TIMEOUT_MS));
+      } catch {
+        return undefined;
+      }
+    };
+    return { reply, look };
+  }
+
+  async #lookIn(url: URL, ask: () => Promise<Reply>): Promise<Found | undefined> {
     let self: Found | undefined;
     try {
-      await this.propfind(this.url(path, isFolder), 0, (found) => void (self ??= found), signal);
+      await this.#readMultistatus(url, await ask(), 0, (found) => void (self ??= found));
     } catch (error) {
       if (error instanceof StatusError && (error.status === 404 || error.status === 410)) return undefined;
       throw error;
@@ -170,18 +213,35 @@ export class DavServer {
     return self;
   }
 
-  async #once(request: DavRequest & { url: URL }, signal: AbortSignal): Promise<Reply> {
+  async #once(
+    request: DavRequest & { url: URL },
+    signal: AbortSignal,
+    onSent?: (exchange: Exchange) => void,
+  ): Promise<Reply> {
     const { method, url, headers = {}, body, write, timeoutMs = REPLY_TIMEOUT_MS } = request;
     const isOnce = write !== undefined || method === "MOVE";
-    const exchange = this.#client.begin(method, url, headers, signal, isOnce);
+    const exchange = this.#client.begin(method, url, headers, signal, { isOnce });
     try {
       await write?.(exchange);
-      return await exchange.end(timeoutMs, body);
+      exchange.finish(body);
+      onSent?.(exchange);
+      return await exchange.end(timeoutMs);
     } catch (error) {
       exchange.close();
       throw error;
     }
   }
+}
+
+/** Asks for all that is wanted of a resource and what is in it. */
+function propfindOf(
+  url: URL,
+  depth: 0 | 1,
+  query: "all" | "quota" = "all",
+): Required<Pick<DavRequest, "method" | "url" | "headers" | "body">> {
+  const body = new TextEncoder().encode(query === "all" ? PROPFIND : PROPFIND_QUOTA);
+  const headers = { Depth: depth, "Content-Type": "application/xml; charset=utf-8", "Content-Length": body.length };
+  return { method: "PROPFIND", url, headers, body };
 }
 
 /** A moved resource of the same server; never one in clear when this one was secret, never another server's. */

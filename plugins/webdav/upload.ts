@@ -19,6 +19,7 @@ import { uploadToNextcloud } from "./nextcloud.ts";
 import { findPlace, type Place, placeFor, receiptOf } from "./place.ts";
 import { hashSays } from "./proof.ts";
 import { discard, sendFile } from "./send.ts";
+import type { Found } from "./server.ts";
 import { enterRoot, type Tools } from "./tools.ts";
 import { urlOf } from "./paths.ts";
 
@@ -81,8 +82,13 @@ class Upload {
       if (place.proof !== undefined) return await this.#alreadyThere(place.path, place.proof);
     }
     await folders.ensure(this.#tools, parentOf(this.#params.path), this.#call);
-    await this.#send();
-    return await this.#finish();
+    // The name is looked at as late as possible, since it may be taken while the bytes move: small ones move at once.
+    let place: Promise<Place> | undefined;
+    const found = await this.#send(() => {
+      place ??= placeFor(this.#tools.server, this.#params, this.#call);
+      place.catch(() => {});
+    });
+    return await this.#finish(found, place);
   }
 
   /** After a lost answer: what it was the answer to may be done, or be done in a while. */
@@ -108,27 +114,31 @@ class Upload {
     return receiptOf(this.#params, path, proof);
   }
 
-  async #send(): Promise<void> {
+  async #send(onSent: () => void): Promise<Found | undefined> {
     const { server, memory, folders } = this.#tools;
     try {
-      await sendFile(server, memory, this.#temporary, this.#params, this.#call);
+      return await sendFile(server, memory, this.#temporary, this.#params, this.#call, onSent);
     } catch (error) {
       if (!(error instanceof StatusError) || ![404, 409].includes(error.status)) throw error;
       // The folder that was made once is gone.
       folders.forget();
       await folders.ensure(this.#tools, parentOf(this.#params.path), this.#call);
-      await sendFile(server, memory, this.#temporary, this.#params, this.#call);
+      return await sendFile(server, memory, this.#temporary, this.#params, this.#call, onSent);
     }
   }
 
-  /** Checks the whole and publishes it. */
-  async #finish(): Promise<Receipt> {
+  /**
+   * Checks the whole and publishes it.
+   * @param seen what was under the temporary name when all was sent
+   * @param asked the look at the name, where it is on its way
+   */
+  async #finish(seen?: Found, asked?: Promise<Place>): Promise<Receipt> {
     const { server } = this.#tools;
     const { signal } = this.#call;
-    // The name is looked at as late as possible: it may have been taken while the bytes moved.
     let [found, place] = await Promise.all([
-      server.look(this.#temporary, signal),
-      this.#placeOrDiscard(),
+      // A look that was too early is none.
+      seen?.sizeBytes === this.#params.sizeBytes ? seen : server.look(this.#temporary, signal),
+      this.#placeOrDiscard(asked),
     ]);
     if (found === undefined || found.isFolder || found.sizeBytes !== this.#params.sizeBytes) {
       const actual = found === undefined ? "nothing" : `${found.sizeBytes ?? "an unknown number of"} bytes`;
@@ -155,10 +165,10 @@ class Upload {
   }
 
   /** The place; bytes that will never be published are of no use on the server. */
-  async #placeOrDiscard(): Promise<Place> {
+  async #placeOrDiscard(asked?: Promise<Place>): Promise<Place> {
     const { server } = this.#tools;
     try {
-      return await placeFor(server, this.#params, this.#call);
+      return await (asked ?? placeFor(server, this.#params, this.#call));
     } catch (error) {
       if (error instanceof DriverError && error.code === "rejected") {
         await discard(server, this.#temporary, this.#call.signal);

@@ -8,6 +8,7 @@ import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
 import { addKnown } from "./known_files.ts";
 import { measure } from "./measure.ts";
 import { UPLOADS } from "./uploads.ts";
+import { WEBDAV } from "./webdav.ts";
 import { filesync, makeFiles, putAside, STATE, type Workload } from "./work.ts";
 
 function localConfig(dir: string, source = "in"): void {
@@ -159,4 +160,4 @@ const known: Workload = {
 };
 
 /** All of it. */
-export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, ...FTP, ...UPLOADS, known];
+export const WORKLOADS: readonly Workload[] = [smallLocal, bigLocal, ...FTP, ...UPLOADS, ...WEBDAV, known];
