@@ -194,3 +194,24 @@ Deno.test("The check of imports lets right arrows, comments and types pass", () 
   ];
   for (const [path, source] of good) assert.deepEqual(wrongImports(path, source, packages), []);
 });
+
+Deno.test("No files import one another in a circle, but for types", () => {
+  const files = projectFiles().filter((path) => /^(cli|lib|plugins)\/.*\.ts$/.test(path) && !isTest(path));
+  const imports = new Map(files.map((path) => [
+    path,
+    importsOf(readProjectFile(path))
+      .filter(({ specifier, typeOnly, isLazy }) => specifier.startsWith(".") && !typeOnly && !isLazy)
+      .map(({ specifier }) => resolve(path, specifier)),
+  ]));
+  /** Files from which no way leads back to one that is being looked at. */
+  const sound = new Set<string>();
+  const circles: string[] = [];
+  const look = (path: string, way: readonly string[]): void => {
+    if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].join(" -> "));
+    if (sound.has(path) || way.includes(path)) return;
+    for (const next of imports.get(path) ?? []) look(next, [...way, path]);
+    sound.add(path);
+  };
+  for (const path of files) look(path, []);
+  assert.deepEqual(circles, []);
+});

@@ -31,8 +31,9 @@ export class RateLimiter {
 
   /** Changes the limit at once; `undefined` or 0 lifts it. */
   setLimit(bytesPerSecond: number | undefined): void {
+    // What was earned so far is kept: a limit that is divided anew at each file would hardly be used otherwise.
+    this.#refill();
     this.#bytesPerSecond = bytesPerSecond !== undefined && bytesPerSecond > 0 ? bytesPerSecond : undefined;
-    this.#refilledMs = this.#time.nowMs();
   }
 
   /**

@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { publishSpoolFile, removeFile } from "./publish.ts";
-import { type SpoolFileStat, statSpoolFile } from "./spool.ts";
+import { type SpoolFileStat, statSpoolFile } from "./spool_file.ts";
 
 /** Copied at once; between two the event loop runs. */
 const CHUNK_BYTES = 1024 * 1024;

@@ -7,4 +7,6 @@ export * from "./errors.ts";
 export * from "./hash.ts";
 export { Loan } from "./loan.ts";
 export * from "./publish.ts";
+export * from "./read_spool.ts";
 export * from "./spool.ts";
+export * from "./spool_file.ts";

@@ -5,24 +5,12 @@
  * `<dir>/<device>/<file>.part` is being fetched, `<dir>/<device>/<file>.spool` is whole and has a row that says so,
  * `<dir>/<device>/<file>.loan` is a second name of such a file, which that device may take.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SpoolError } from "./errors.ts";
 import { copyAside } from "./loan.ts";
 import { makeDirectory, removeFile, syncDirectoryNow } from "./publish.ts";
+import { discardPartial, statSpoolFile } from "./spool_file.ts";
 
 /** Where the spool is, and how large it may become. */
 export interface SpoolOptions {
@@ -331,60 +319,6 @@ export function spoolOwner(dir: string): string | undefined {
   }
 }
 
-/** Identity of a spool file. */
-export interface SpoolFileStat {
-  sizeBytes: number;
-  inode: number;
-  ctimeMs: number;
-  /** Last change of its bytes. */
-  modifiedMs: number;
-  /** Names of the file: more than one when a target has it, or may take it. */
-  links: number;
-}
-
-/** A partial that a download goes on with. */
-export interface PreparedPartial {
-  /** Length of the prefix that is kept. */
-  keptBytes: number;
-  /** What lay behind it, and is fetched again. */
-  droppedBytes: number;
-  /** Which file it is. */
-  inode: number;
-}
-
-/**
- * Makes the partial of a download, or cuts an old one to its true prefix. What is no file of our own (a link, a folder,
- * a second name of somebody else's file) was put there by a plugin: it is removed, and nothing is written through it.
- */
-export function preparePartial(path: string, keepBytes: number): PreparedPartial {
-  const opened = openPartial(path, keepBytes);
-  if (opened !== undefined) return opened;
-  discardPartial(path);
-  const made = openPartial(path, 0);
-  if (made === undefined) throw new SpoolError("foreign", `Spool entry "${path}" is no file`);
-  return made;
-}
-
-/** `undefined` when what is there is no file of our own. */
-function openPartial(path: string, keepBytes: number): PreparedPartial | undefined {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-  } catch (error) {
-    if (["ELOOP", "EISDIR", "ENXIO"].includes((error as { code?: string }).code ?? "")) return undefined;
-    throw error;
-  }
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile() || stat.nlink > 1) return undefined;
-    const keptBytes = Math.min(stat.size, keepBytes);
-    if (stat.size !== keptBytes) ftruncateSync(fd, keptBytes);
-    return { keptBytes, droppedBytes: stat.size - keptBytes, inode: stat.ino };
-  } finally {
-    closeSync(fd);
-  }
-}
-
 function isDirectory(path: string): boolean {
   try {
     return Deno.lstatSync(path).isDirectory;
@@ -392,96 +326,4 @@ function isDirectory(path: string): boolean {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
-}
-
-/** Drops a partial, if there is one. */
-export function discardPartial(path: string): void {
-  rmSync(path, { force: true, recursive: true });
-}
-
-/** What lies at a spool path, or `undefined` when nothing does. */
-export function statSpoolFile(path: string): SpoolFileStat | undefined {
-  let info: Deno.FileInfo;
-  try {
-    // Not node:fs: it is called several times for each file, and takes three times as long there.
-    info = Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
-    throw error;
-  }
-  if (!info.isFile) return undefined;
-  return {
-    sizeBytes: info.size,
-    inode: info.ino ?? 0,
-    ctimeMs: info.ctime?.getTime() ?? 0,
-    modifiedMs: info.mtime?.getTime() ?? 0,
-    links: info.nlink ?? 1,
-  };
-}
-
-/** What the spool in `dir` holds of a file, whole or a part, for looking only; `undefined` when nothing. */
-export function findSpooled(
-  dir: string,
-  device: number,
-  fileId: number,
-): { path: string; sizeBytes: number; isWhole: boolean } | undefined {
-  for (const [kind, isWhole] of [["spool", true], ["part", false]] as const) {
-    const path = join(dir, String(device), `${fileId}.${kind}`);
-    const stat = statSpoolFile(path);
-    if (stat !== undefined) return { path, sizeBytes: stat.sizeBytes, isWhole };
-  }
-  return undefined;
-}
-
-/** One file that lies in the spool. */
-export interface SpoolFile {
-  device: number;
-  fileId: number;
-  kind: "part" | "spool" | "loan";
-  path: string;
-  sizeBytes: number;
-  /** Names of the file. */
-  links: number;
-}
-
-/**
- * Everything in the spool that has a name of ours, and the paths of what has not.
- * @throws {SpoolError} `unwritable` when it cannot be looked into
- */
-export function readSpool(dir: string): { files: SpoolFile[]; strangers: string[] } {
-  try {
-    return look(dir);
-  } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
-    throw new SpoolError("unwritable", `Cannot look into the spool "${dir}": ${words}`, {
-      hint: `Check that it and what is in it belong to the user that runs filesync: ls -ld "${dir}"`,
-      cause: error,
-    });
-  }
-}
-
-function look(dir: string): { files: SpoolFile[]; strangers: string[] } {
-  const files: SpoolFile[] = [];
-  const strangers: string[] = [];
-  for (const folder of readdirSync(dir, { withFileTypes: true })) {
-    if (!folder.isDirectory() || !/^\d+$/.test(folder.name)) continue;
-    for (const name of readdirSync(join(dir, folder.name))) {
-      const path = join(dir, folder.name, name);
-      const match = /^(\d+)\.(part|spool|loan)$/.exec(name);
-      const stat = match === null ? undefined : statSpoolFile(path);
-      if (match === null || stat === undefined) {
-        strangers.push(path);
-        continue;
-      }
-      files.push({
-        device: Number(folder.name),
-        fileId: Number(match[1]),
-        kind: match[2] as SpoolFile["kind"],
-        path,
-        sizeBytes: stat.sizeBytes,
-        links: stat.links,
-      });
-    }
-  }
-  return { files, strangers };
 }

@@ -5,7 +5,9 @@ import { SpoolError } from "./errors.ts";
 import { FileHasher, hashAndSync, hashFile } from "./hash.ts";
 import { Loan } from "./loan.ts";
 import { publishSpoolFile, removeFile, syncDirectory } from "./publish.ts";
-import { discardPartial, preparePartial, readSpool, Spool, statSpoolFile } from "./spool.ts";
+import { readSpool } from "./read_spool.ts";
+import { Spool } from "./spool.ts";
+import { discardPartial, preparePartial, statSpoolFile } from "./spool_file.ts";
 
 async function inDir(run: (dir: string) => void | Promise<void>): Promise<void> {
   const dir = Deno.makeTempDirSync({ prefix: "filesync-spool-" });

@@ -28,6 +28,8 @@ export interface ImportLine {
   specifier: string;
   /** Erased when the program runs. */
   typeOnly: boolean;
+  /** `import(…)`: loaded when it is wanted. */
+  isLazy: boolean;
 }
 
 const STATIC =
@@ -43,10 +45,10 @@ export function importsOf(source: string): ImportLine[] {
     const list = /\{([\s\S]*)\}/.exec(names)?.[1]?.split(",").map((name) => name.trim()).filter((name) => name !== "");
     const allTypes = /^\s*\{/.test(names) && list !== undefined && list.length > 0 &&
       list.every((name) => name.startsWith("type "));
-    found.push({ specifier, typeOnly: type !== undefined || allTypes });
+    found.push({ specifier, typeOnly: type !== undefined || allTypes, isLazy: false });
   }
   for (const { groups } of code.matchAll(DYNAMIC)) {
-    found.push({ specifier: groups?.["specifier"] ?? "", typeOnly: false });
+    found.push({ specifier: groups?.["specifier"] ?? "", typeOnly: false, isLazy: true });
   }
   return found;
 }
