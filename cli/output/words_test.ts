@@ -127,6 +127,24 @@ Deno.test("EventWords names what went wrong and what to do", () => {
   );
 });
 
+Deno.test("EventWords tells of files that are parked for one reason twenty times an hour, and of each other reason", () => {
+  let nowMs = 0;
+  const words = new EventWords(() => nowMs);
+  const told = (from: number, count: number, reason: (path: string) => string) =>
+    Array.from({ length: count }, (_, n) => `log ${from + n}.ulg`)
+      .map((path) =>
+        words.line({ event: "parked", time: "", job: "logs", path, reason: reason(path), code: "rejected" })!
+      )
+      .filter(({ level }) => level === "warning").map(({ message }) => message);
+  const large = (path: string) => `"${path}" has ${path.length * 1000} bytes: too large`;
+  const first = told(0, 10_000, large);
+  assert.equal(first.length, 20);
+  assert.match(first.at(-1)!, /^Parked "log 19\.ulg": .*too large \(of more like it only filesync status tells\)$/);
+  assert.equal(told(0, 1, () => "No such directory").length, 1);
+  nowMs = 3600_000;
+  assert.equal(told(10_000, 5, large).length, 5);
+});
+
 Deno.test("table() lines up by what a terminal shows", () => {
   assert.deepEqual(
     table([{ title: "NAME" }, { title: "SIZE", side: "right" }, { title: "X" }], [
