@@ -26,10 +26,6 @@ const WHY_CLOSED: Record<string, string> = {
 
 /** A device that comes and goes all day is told of so often an hour. */
 const DEVICE_LINES_MAX = 12;
-/** And of files that are parked for one reason: a target that refuses a whole card is one trouble. */
-const PARKED_LINES_MAX = 20;
-/** Reasons that are kept apart; with more of them all are counted anew. */
-const REASONS_MAX = 500;
 const HOUR_MS = 3600_000;
 
 /** What was told of a device. */
@@ -45,8 +41,6 @@ interface Told {
 /** Puts events into words; remembers how devices were, so that only changes are told. */
 export class EventWords {
   readonly #devices = new Map<string, Told>();
-  /** Files that were parked for one reason, within its hour. */
-  readonly #parked = new Map<string, { sinceMs: number; files: number }>();
   readonly #nowMs: () => number;
 
   /** @param nowMs milliseconds of a clock that does not jump; replaced by tests */
@@ -82,13 +76,7 @@ export class EventWords {
       case "parked": {
         const where = event.target === undefined ? "" : ` for "${event.target}"`;
         const message = `Parked "${event.path}"${where}: ${event.reason}${hint(event.hint)}`;
-        const files = this.#parkedAlike(event);
-        return {
-          level: files > PARKED_LINES_MAX ? "debug" : "warning",
-          scope: event.job,
-          message: files === PARKED_LINES_MAX ? `${message} (of more like it only filesync status tells)` : message,
-          about: { file: event.path },
-        };
+        return { level: "warning", scope: event.job, message, about: { file: event.path } };
       }
       case "uncertain": {
         const message = `Cannot tell whether "${event.path}" landed on "${event.target}": ${event.reason}`;
@@ -113,19 +101,6 @@ export class EventWords {
       case "summary":
         return undefined;
     }
-  }
-
-  /** How many files were parked for the reason of this one, itself included, within an hour. */
-  #parkedAlike({ job, target, path, reason }: FilesyncEvent & { event: "parked" }): number {
-    const nowMs = this.#nowMs();
-    // Names and sizes differ from file to file.
-    const key = JSON.stringify([job, target, reason.replaceAll(path, "").replace(/\d+/g, "0")]);
-    const known = this.#parked.get(key);
-    const isNewHour = known === undefined || nowMs - known.sinceMs >= HOUR_MS;
-    if (known === undefined && this.#parked.size >= REASONS_MAX) this.#parked.clear();
-    const now = isNewHour ? { sinceMs: nowMs, files: 1 } : { ...known, files: known.files + 1 };
-    this.#parked.set(key, now);
-    return now.files;
   }
 
   #device(event: FilesyncEvent & { event: "device" }): EventLine | undefined {
