@@ -20,7 +20,7 @@ class Served implements AsyncDisposable {
   }
 
   /** A job that has delivered ten pictures, parked one file for its name that is taken, and cannot reach a server. */
-  static async start(listen = "127.0.0.1:0", token = false): Promise<Served> {
+  static async start(listen = "127.0.0.1:0", token = false, minFree: number | string = 0): Promise<Served> {
     const dir = Deno.makeTempDirSync({ prefix: "filesync-page-" });
     for (const name of ["in", "out"]) Deno.mkdirSync(join(dir, name));
     for (let index = 0; index < 10; index++) {
@@ -31,7 +31,7 @@ class Served implements AsyncDisposable {
     Deno.writeTextFileSync(
       join(dir, "config.json"),
       JSON.stringify({
-        spool: { min_free: 0 },
+        spool: { min_free: minFree },
         jobs: [{
           name: "camera",
           source: { driver: "local", args: { dir: "in" } },
@@ -92,6 +92,19 @@ testNeeding("chromium", "the page tells what needs a person, and its button trie
     assert.equal(Deno.readTextFileSync(join(served.dir, "out/taken.ulg")), "mine");
     assert.match(await page.locator(".banner").textContent() ?? "", /Waiting for camera\.hangar/);
     assert.match(await page.title(), /^waiting · FileSync/);
+  });
+}, hasBrowser);
+
+testNeeding("chromium", "the page says that downloads wait for the spool, and why", async () => {
+  await using served = await Served.start("127.0.0.1:0", false, "1000TiB");
+  await withBrowser(async (open) => {
+    const page = await open(served.url);
+    await page.locator(".banner.waiting").waitFor();
+    await page.getByText("Downloads wait: Disk of the spool").first().waitFor();
+    assert.match(
+      await section(page, "Spool").textContent() ?? "",
+      /Downloads wait: Disk of the spool .*spool\.min_free/,
+    );
   });
 }, hasBrowser);
 
