@@ -80,8 +80,8 @@ export class DavServer {
       try {
         reply = await this.#once({ ...request, url }, signal, onSent);
       } catch (error) {
-        // Nothing of what is asked here harms when it is done twice, and a dead kept connection did nothing.
-        const isStale = error instanceof ConnectionLost && error.isReused && request.write === undefined;
+        // What harms nothing when it is done twice is repeated: a dead kept connection did nothing, mostly.
+        const isStale = error instanceof ConnectionLost && error.isReused && !isOnce(request);
         if (!isStale || isRepeated || signal.aborted) throw error;
         isRepeated = true;
         continue;
@@ -219,8 +219,7 @@ export class DavServer {
     onSent?: (exchange: Exchange) => void,
   ): Promise<Reply> {
     const { method, url, headers = {}, body, write, timeoutMs = REPLY_TIMEOUT_MS } = request;
-    const isOnce = write !== undefined || method === "MOVE";
-    const exchange = this.#client.begin(method, url, headers, signal, { isOnce });
+    const exchange = this.#client.begin(method, url, headers, signal, { isOnce: isOnce(request) });
     try {
       await write?.(exchange);
       exchange.finish(body);
@@ -231,6 +230,11 @@ export class DavServer {
       throw error;
     }
   }
+}
+
+/** Whether it must not be asked for a second time before it was looked at what the first one did. */
+function isOnce({ method, write }: DavRequest): boolean {
+  return write !== undefined || method === "MOVE";
 }
 
 /** Asks for all that is wanted of a resource and what is in it. */
