@@ -20,6 +20,8 @@ export class Daemon implements AsyncDisposable {
     this.#child = new Deno.Command(command!, { args: rest, stdin: "null", stdout: "piped", stderr: "null" }).spawn();
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     this.started = promise;
+    // Who does not wait for it is told by what does not come.
+    promise.catch(() => {});
     void this.#read(() => resolve(performance.now() - startMs), reject);
   }
 

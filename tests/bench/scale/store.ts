@@ -2,6 +2,7 @@
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Store } from "../../../lib/state/mod.ts";
+import { freePort } from "../../support/server_process.ts";
 import { Daemon } from "../daemon.ts";
 import { addKnown } from "../known_files.ts";
 import { measure, median } from "../measure.ts";
@@ -131,11 +132,6 @@ async function watchDaemon(dir: string, count: number, tell: (name: string, figu
     tell(`page: ${name}`, `${median(ms).toFixed(0)} ms`);
   }
   tell("peak memory of the host with all of it", mib(peakMibOf(daemon.pid) * 2 ** 20));
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 function mib(bytes: number): string {
