@@ -53,6 +53,35 @@ Deno.test("Downloader.run() drops what a driver wrote over the part that was hel
   assert.equal(bed.file("long")["sha256"], sha256(bytes));
 });
 
+Deno.test("Downloader.run() drops what a driver goes on writing to after it has answered", async () => {
+  await using bed = new Bed();
+  // Its hash takes longer than the disk's clock takes to tick.
+  const bytes = someBytes(16_000_000);
+  bed.source.put("bad", bytes);
+  await bed.list();
+  const lingering: Deno.FsFile[] = [];
+  let writing: ReturnType<typeof setInterval> | undefined;
+  bed.source.afterwards = ({ method, params, nth }) => {
+    if (method !== "download" || nth > 0) return;
+    const file = Deno.openSync((params as DownloadParams).spoolFile, { write: true });
+    lingering.push(file);
+    writing = setInterval(() => {
+      file.seekSync(0, Deno.SeekMode.Start);
+      file.writeSync(new TextEncoder().encode("other bytes"));
+    }, 1);
+  };
+  bed.start({ upload: false });
+  try {
+    await bed.until(() => bed.file("bad")["code"] === "corrupt" || bed.file("bad")["state"] === "spooled");
+  } finally {
+    clearInterval(writing);
+    for (const file of lingering) file.close();
+  }
+  assert.match(String(bed.file("bad")["reason"]), /was written to after its driver had answered/);
+  await bed.untilWithoutBackoff(() => bed.file("bad")["state"] === "spooled");
+  assert.equal(bed.file("bad")["sha256"], sha256(bytes));
+});
+
 Deno.test("Downloader.run() compares the MD5 that a source offers", async () => {
   await using bed = new Bed({ download: { attempts: 2 } });
   bed.source.put("bad", "content");

@@ -130,6 +130,9 @@ export async function fetchToSpool(
     await publishSpoolFile(partial, final);
     const published = statSpoolFile(final);
     if (published === undefined) throw new DriverError("corrupt", `Spool file of "${file.path}" vanished`);
+    if (published.modifiedMs !== after.modifiedMs) {
+      throw new DriverError("corrupt", `Spool file of "${file.path}" was written to after its driver had answered`);
+    }
     const facts: SpooledFacts = {
       sizeBytes: after.sizeBytes,
       sha256,

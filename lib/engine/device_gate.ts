@@ -179,7 +179,8 @@ export class DeviceGate implements DeviceAccess, TurnTaker<GateTurn> {
       case "broken":
         return this.#closeBoth(closed, details.retryAfterMs ?? backoffMs(this.#failures, AWAY));
       case "held":
-        return this.#closeBoth(closed, details.retryAfterMs ?? HELD_MS);
+        // Whoever says "at once" and refuses all the same would be asked without end.
+        return this.#closeBoth(closed, Math.max(details.retryAfterMs ?? HELD_MS, backoffMs(1 + this.#relapses, AWAY)));
       case "denied":
         return this.#close(closed, backoffMs(1, { firstMs: DENIED_MS, maxMs: DENIED_MS }));
       case "invalid_config":

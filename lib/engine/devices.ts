@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type DeviceConfig, resolveSecrets } from "../config/mod.ts";
 import type { Role } from "../driver/mod.ts";
-import { HostedDevice, type Plugin, type PluginSet } from "../host/mod.ts";
+import { BUILT_IN_ORIGIN, HostedDevice, type Plugin, type PluginSet } from "../host/mod.ts";
 import { type EventBus, logFor } from "../observe/mod.ts";
 import type { Spool } from "../spool/mod.ts";
 import { recordDevice, registerDevice, type Store } from "../state/mod.ts";
@@ -33,6 +33,8 @@ export interface OpenDevice {
   row: number;
   /** The driver's device is used by one process only: cards and vehicles, which reuse names. */
   reusesNames: boolean;
+  /** Its driver is not ours: nobody knows what it keeps open. */
+  isForeign: boolean;
 }
 
 /** Opens each device once and closes them all. */
@@ -82,7 +84,8 @@ export class Devices {
       },
       onChange,
     });
-    const device = { gate, hosted, row: process.row, reusesNames: plugin.exclusive === true };
+    const isForeign = plugin.origin !== BUILT_IN_ORIGIN;
+    const device = { gate, hosted, row: process.row, reusesNames: plugin.exclusive === true, isForeign };
     this.#open.set(key, device);
     return device;
   }

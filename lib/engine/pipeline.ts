@@ -20,7 +20,7 @@ import { formatWindows } from "./window.ts";
 
 export interface PipelineOptions {
   job: JobConfig;
-  source: { gate: DeviceGate; row: number; reusesNames: boolean };
+  source: { gate: DeviceGate; row: number; reusesNames: boolean; isForeign: boolean };
   /** By name; `row` names the device's folders. */
   targets: Map<string, { gate: DeviceGate; row: number }>;
   store: Store;
@@ -114,6 +114,7 @@ export class JobPipeline {
         ...(uploadBytesPerSecond === undefined ? {} : { bytesPerSecond: uploadBytesPerSecond }),
         host,
         ...(job.after === "delete" ? { removeAfterMs: job.graceMs } : {}),
+        lends: !source.isForeign,
         mayRemoveItself: job.after === "delete" && options.mayBeSource.has(target.name),
         onReleased: () => {
           this.#downloader.noteRoom();

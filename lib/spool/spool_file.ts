@@ -7,6 +7,7 @@ import { SpoolError } from "./errors.ts";
 export interface SpoolFileStat {
   sizeBytes: number;
   inode: number;
+  /** Last change of the file or of its bytes: the runtime tells the first in whole seconds only, the second finer. */
   ctimeMs: number;
   /** Last change of its bytes. */
   modifiedMs: number;
@@ -73,11 +74,12 @@ export function statSpoolFile(path: string): SpoolFileStat | undefined {
     throw error;
   }
   if (!info.isFile) return undefined;
+  const modifiedMs = info.mtime?.getTime() ?? 0;
   return {
     sizeBytes: info.size,
     inode: info.ino ?? 0,
-    ctimeMs: info.ctime?.getTime() ?? 0,
-    modifiedMs: info.mtime?.getTime() ?? 0,
+    ctimeMs: Math.max(info.ctime?.getTime() ?? 0, modifiedMs),
+    modifiedMs,
     links: info.nlink ?? 1,
   };
 }

@@ -327,20 +327,25 @@ async function upload(
 }
 
 async function checkSpoolFile(store: Store, delivery: QueuedDelivery, path: string): Promise<SpoolFileStat> {
-  const stat = statSpoolFile(path);
-  if (stat === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" is missing`);
-  if (stat.sizeBytes !== delivery.sizeBytes) {
-    throw new SpoolDamage(
-      `Spool file of "${delivery.path}" has ${stat.sizeBytes} bytes: expected ${delivery.sizeBytes}`,
-    );
-  }
+  const stat = statWhole(delivery, path);
   if (stat.inode === delivery.spoolInode && stat.ctimeMs === delivery.spoolCtimeMs) return stat;
   // Touched since it was hashed (a restored backup, a copied spool), or the machine started anew: only its content counts.
+  await proveContent(store, delivery, path, stat);
+  return stat;
+}
+
+function statWhole(delivery: QueuedDelivery, path: string): SpoolFileStat {
+  const stat = statSpoolFile(path);
+  if (stat === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" is missing`);
+  if (stat.sizeBytes === delivery.sizeBytes) return stat;
+  throw new SpoolDamage(`Spool file of "${delivery.path}" has ${stat.sizeBytes} bytes: expected ${delivery.sizeBytes}`);
+}
+
+async function proveContent(store: Store, delivery: QueuedDelivery, path: string, stat: SpoolFileStat): Promise<void> {
   const sha256 = await hashFile(path, stat.sizeBytes).then((hash) => hash.sha256, () => undefined);
   if (sha256 === undefined) throw new SpoolDamage(`Spool file of "${delivery.path}" cannot be read`);
   if (sha256 !== delivery.sha256) throw damaged(delivery);
   noteProven(store, delivery, stat);
-  return stat;
 }
 
 function damaged(delivery: QueuedDelivery): SpoolDamage {
@@ -364,7 +369,8 @@ async function checkUntouched(
   const isSame = after?.inode === before.inode && after.ctimeMs === before.ctimeMs &&
     after.modifiedMs === before.modifiedMs;
   if (after === undefined || isSame) return;
-  await checkSpoolFile(store, delivery, path);
+  // However close its times are to those that the store knows.
+  await proveContent(store, delivery, path, statWhole(delivery, path));
 }
 
 function checkReceipt(receipt: Receipt, delivery: QueuedDelivery): Receipt {

@@ -12,6 +12,11 @@ const FRESH_MS = 60_000;
 const REFUSED_MS = 60_000;
 
 export interface LenderOptions {
+  /**
+   * Whether anything is lent. Not where a stranger's driver fetched it: one that has it open still could write to it when
+   * it has its final name, while a copy is compared with what was proven.
+   */
+  lends: boolean;
   store: Store;
   spool: Spool;
   /** The target device's folder of the spool. */
@@ -29,7 +34,8 @@ export class Lender {
 
   /** A second name of the delivery's spool file; `undefined` when it has to be copied. */
   async lend(delivery: QueuedDelivery, turn: Turn): Promise<Loan | undefined> {
-    const { store, spool, deviceDir } = this.#options;
+    const { lends, store, spool, deviceDir } = this.#options;
+    if (!lends) return undefined;
     if (turn.capabilities.takesSpoolFile !== true) return undefined;
     if (performance.now() - this.#refusedMs < REFUSED_MS) return undefined;
     const path = spool.filePath(delivery.deviceDir, delivery.fileId);

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DriverError, type UploadParams } from "../driver/mod.ts";
-import { Bed } from "../../tests/support/engine_bed.ts";
+import { Bed, type BedOptions } from "../../tests/support/engine_bed.ts";
 import { laterThan } from "../../tests/support/disk_clock.ts";
 import type { FakeCall } from "../../tests/support/fake_device.ts";
 
 /** A bed with these files in its spool, whose targets take what they are offered into `<bed.dir>/published`. */
-async function taking(contents: Record<string, string>, targets: string[]): Promise<Bed> {
-  const bed = new Bed({ targets });
+async function taking(
+  contents: Record<string, string>,
+  targets: string[],
+  upload: BedOptions["upload"] = {},
+): Promise<Bed> {
+  const bed = new Bed({ targets, upload });
   for (const [path, content] of Object.entries(contents)) bed.source.put(path, content, { modifiedMs: Date.now() });
   await bed.list();
   bed.start({ upload: false });
@@ -69,6 +73,17 @@ Deno.test("Uploader.run() lets a target take the spool file, and offers none to 
   await bed.until(() => bed.told("delivered").length === 2);
   assert.deepEqual(offers, [true, undefined]);
   assert.deepEqual([bed.spoolBytes(), bed.spool.usedBytes], [0, 0]);
+});
+
+Deno.test("Uploader.run() lends nothing that a stranger's driver may have open still", async () => {
+  await using bed = await taking({ a: "bytes of a" }, ["nas"], { lends: false });
+  const offers: unknown[] = [];
+  bed.target.script = ({ method, params }) => {
+    if (method === "upload") offers.push((params as UploadParams).mayTake);
+  };
+  bed.start();
+  await bed.until(() => bed.told("delivered").length === 1);
+  assert.deepEqual(offers, [undefined]);
 });
 
 Deno.test("Uploader.run() believes no receipt of a target that wrote to what it was offered and did not take it", async () => {

@@ -50,6 +50,8 @@ export interface UploaderOptions {
   removeAfterMs?: number;
   /** See {@linkcode DeliverContext.mayRemoveItself}. */
   mayRemoveItself: boolean;
+  /** See {@linkcode LenderOptions.lends}. */
+  lends: boolean;
   host: string;
   events: EventBus;
   log: Log;

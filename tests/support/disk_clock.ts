@@ -2,10 +2,10 @@
 
 /** Waits until the disk's clock, which is coarse, has moved on from the file's last change. */
 export async function laterThan(path: string): Promise<void> {
-  const changedMs = Deno.statSync(path).ctime!.getTime();
+  const changedMs = Deno.statSync(path).mtime!.getTime();
   for (const probe = `${path}.probe`;;) {
     Deno.writeTextFileSync(probe, "");
-    const isLater = Deno.statSync(probe).ctime!.getTime() > changedMs;
+    const isLater = Deno.statSync(probe).mtime!.getTime() > changedMs;
     Deno.removeSync(probe);
     if (isLater) return;
     await new Promise((resolve) => setTimeout(resolve, 1));

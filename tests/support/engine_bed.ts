@@ -105,6 +105,7 @@ export class Bed implements AsyncDisposable {
           onChange: "replace",
           onConflict: "rename",
           onUncertain: "hold",
+          lends: true,
           mayRemoveItself: false,
           host: "pi",
           onReleased: () => {
