@@ -19,7 +19,7 @@ export async function cost(dir: string): Promise<string[]> {
   const lines = [
     `| link | kB/s | CPU of the driver at ${
       RATE / 1000
-    } kB/s (wanted: < 25 % of a core) | peak RSS (wanted: ≤ 70 MiB) |`,
+    } kB/s (wanted: < 25 % of a core) | peak RSS (wanted: ≤ 70 MB) |`,
     "|---|---|---|---|",
   ];
   for (const [name, options] of Object.entries(LINKS)) {
@@ -35,7 +35,7 @@ export async function cost(dir: string): Promise<string[]> {
       name,
       (SIZE_BYTES / tookS / 1000).toFixed(0),
       `${(perByteS * RATE * 100).toFixed(1)} %`,
-      `${peakMibOf(pid).toFixed(0)} MiB`,
+      `${(peakMibOf(pid) * 2 ** 20 / 1e6).toFixed(0)} MB`,
     ];
     lines.push(`| ${cells.join(" | ")} |`);
     console.error(lines.at(-1));

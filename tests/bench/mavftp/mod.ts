@@ -12,7 +12,7 @@ import { radio } from "./radio.ts";
 import { slowDisk } from "./slow_disk.ts";
 
 /** Interruptions of one kind on one link. */
-const TRIALS_MAX = 3;
+const TRIALS_MAX = 5;
 
 const PARTS: readonly Part[] = [
   {
