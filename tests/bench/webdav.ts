@@ -115,6 +115,6 @@ function big(sizeMib: number): Load {
 export const WEBDAV: readonly Workload[] = (["to", "from", "ftp-to"] as const).flatMap((way) => [
   webdavWorkload(small(2000), way),
   ...(way === "from" ? [webdavWorkload(big(1024), way)] : []),
-  ...[small(800), big(256)].map((load) => webdavWorkload(load, way, 20)),
-  ...[small(200), big(64)].map((load) => webdavWorkload(load, way, 100)),
+  ...[small(400), big(256)].map((load) => webdavWorkload(load, way, 20)),
+  ...[small(100), big(64)].map((load) => webdavWorkload(load, way, 100)),
 ]);
