@@ -79,7 +79,7 @@ export async function run(context: Context, flags: Flags, what: string): Promise
   const ok = tally.failed === 0;
   if (json) context.printJson({ schema: 1, event: "summary", plugin: plugin.name, ok, whole: isWhole, ...tally });
   else {
-    const skipped = tally.skipped === 0 ? "" : `, ${tally.skipped} do not concern what it can do`;
+    const skipped = tally.skipped === 0 ? "" : `, ${tally.skipped} not for what it can do`;
     const result = ok
       ? `Passed: ${count(tally.passed, "case")}`
       : `Failed: ${count(tally.failed, "case")} of ${checks.length}`;

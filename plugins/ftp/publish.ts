@@ -41,10 +41,26 @@ export async function publish(
 async function rename(session: Session, from: string, to: string): Promise<ReplyError | undefined> {
   const start = `RNFR ${session.path(from)}`;
   const finish = `RNTO ${session.path(to)}`;
-  // Together: after a refused RNFR the other one is out of sequence and does nothing.
-  const [started, finished] = await session.control.exchange([start, finish]) as [Reply, Reply];
-  if (started.code !== 350 && !isDone(started)) return new ReplyError(start, started);
-  return isDone(finished) ? undefined : new ReplyError(finish, finished);
+  const [started, finished] = await exchange(session, start, finish);
+  const isStarted = started.code === 350 || isDone(started);
+  const isFinished = finished !== undefined && isDone(finished);
+  // What was not renamed a server may still know, above all one that something between has answered for: the next RNTO
+  // would rename that, if its own RNFR were refused.
+  session.isRenaming = !isFinished;
+  if (!isStarted) return new ReplyError(start, started);
+  return isFinished ? undefined : new ReplyError(finish, finished!);
+}
+
+/** Together where that is safe: after a refused RNFR the other one is out of sequence and does nothing. */
+async function exchange(
+  session: Session,
+  start: string,
+  finish: string,
+): Promise<[started: Reply, finished: Reply | undefined]> {
+  const { control } = session;
+  if (!session.isRenaming) return await control.exchange([start, finish]) as [Reply, Reply];
+  const started = await control.command(start);
+  return [started, started.code === 350 || isDone(started) ? await control.command(finish) : undefined];
 }
 
 function refused(refusal: ReplyError, path: string): DriverError {

@@ -40,6 +40,8 @@ export class Session {
   /** Absolute path of the device's root on the server. */
   base = "/";
   isClosed = false;
+  /** The server may still know a file that RNFR named. */
+  isRenaming = false;
   #isRooted = false;
   #hasEpsv = false;
   /** Closes the data connection under way, which ends with the session. */

@@ -102,6 +102,28 @@ for (const kind of FTP_SERVER_KINDS) {
       }));
   }
 
+  test("a file that waits to be renamed never gets the name of the next one", () =>
+    withProxy(kind, {}, async (bed, proxy, { driver }) => {
+      // Something between refuses both without telling the server, which still knows what RNFR named.
+      const due = ["RNTO", "RNFR"];
+      proxy.hooks.onCommand = (line) => {
+        if (due[0] === undefined || !line.startsWith(due[0])) return undefined;
+        return due.shift() && "451 Local error in processing.";
+      };
+      const [first, second] = [await bed.uploadOf("a.bin", BYTES.subarray(0, 1)), await bed.uploadOf("b.bin", BYTES)];
+      await rejectsWith("failed", () => driver.upload(first, directCall()));
+      // proftpd takes nothing but RNTO then, so that the first one meets both, on a second connection.
+      const trying = () => driver.upload(second, directCall());
+      await (kind === "proftpd" ? trying() : rejectsWith("failed", trying));
+      assert.deepEqual(due, []);
+      const published = names(bed).filter((name) => !name.endsWith(".part"));
+      assert.deepEqual(published, kind === "proftpd" ? ["b.bin"] : []);
+      for (const params of [second, first]) assert.equal((await driver.upload(params, directCall())).path, params.path);
+      assert.deepEqual(await bed.read("a.bin"), BYTES.slice(0, 1));
+      assert.deepEqual(await bed.read("b.bin"), BYTES);
+      assert.deepEqual(names(bed), ["a.bin", "b.bin"]);
+    }));
+
   test("a download whose last reply is lost is whole", () =>
     withProxy(kind, {}, async (bed, proxy, { driver }) => {
       await bed.write("big.bin", BYTES);
