@@ -126,6 +126,7 @@ async function sync(context: Context, work: Work): Promise<number> {
       signal: signals.signal,
       version: VERSION,
       rebuildState,
+      savesMemory: true,
     });
   } finally {
     service.end();

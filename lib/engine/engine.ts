@@ -58,6 +58,8 @@ export interface SyncOptions {
   version: string;
   /** Make a damaged state store anew. @default false */
   rebuildState?: boolean;
+  /** Give back memory of this process that is not needed: it is the program's own. @default false */
+  savesMemory?: boolean;
 }
 
 /** How long a single run waits for a retry or an absent device, milliseconds. */
@@ -213,8 +215,10 @@ class Engine {
     // Only grace periods need it.
     if (pipelines.some((pipeline) => pipeline.removes)) startUptime(store);
     const uptime = setInterval(() => unlessBroken(store, () => countUptime(store)), UPTIME_MS);
-    const saver = new MemorySaver(() => pipelines.some((pipeline) => pipeline.isBusy));
-    saver.noteWork();
+    const saver = this.#options.savesMemory === true
+      ? new MemorySaver(() => pipelines.some((pipeline) => pipeline.isBusy))
+      : undefined;
+    saver?.noteWork();
     const sweep = setInterval(() => {
       void spool.sweep();
       if (unlessBroken(store, () => releaseRetries(store, performance.now())) === true) {
@@ -223,7 +227,7 @@ class Engine {
       // A single run lets go at its end.
       if (once) return;
       unlessBroken(store, () => void releaser.look(stop));
-      saver.noteWork();
+      saver?.noteWork();
     }, RETRY_SWEEP_MS);
     try {
       const running = Promise.all(pipelines.map((pipeline) => pipeline.run(stop)));
@@ -237,7 +241,7 @@ class Engine {
       return this.#summarize(facts, pipelines, store);
     } finally {
       clearInterval(sweep);
-      saver.stop();
+      saver?.stop();
       clearInterval(uptime);
       ended.abort();
       unlessBroken(store, () => countUptime(store));
