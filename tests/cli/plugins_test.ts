@@ -108,6 +108,7 @@ testNeeding(
         "case failed",
         "case passed",
         "case passed",
+        "case skipped",
         "summary",
       ]);
       assert.deepEqual([lines.at(-1)!["ok"], lines.at(-1)!["failed"]], [false, 1]);
