@@ -24,7 +24,7 @@ export interface TurnOptions {
   signal: AbortSignal;
   /** Run with no other call beside it: this work was there when a plugin died. */
   alone?: boolean;
-  /** The call may wait in the driver: it is one of a small file, and none that must keep to a limit. */
+  /** The call may wait in the driver: a listing, or one of a small file, and none that must keep to a limit. */
   ahead?: boolean;
 }
 

@@ -47,7 +47,7 @@ export interface Receipt {
 export interface Capabilities {
   /** Calls that may be under way at once. */
   callsMax?: number;
-  /** Calls of small files that may be given beyond `callsMax`: they wait in the driver and begin at once when one ends. */
+  /** Listings and small files' calls that may be given beyond `callsMax`: they wait in the driver, and begin when one ends. */
   callsAhead?: number;
   /** `download` accepts `offsetBytes` above zero. */
   resumeDownload?: boolean;

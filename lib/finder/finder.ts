@@ -79,6 +79,9 @@ function ofFolder(directory: string, error: unknown): DriverError {
   return new DriverError("unavailable", failure.message, { ...failure.details, cause: failure });
 }
 
+/** Folders that are listed at once, where the device has turns for so many: each waits for the way there and back. */
+const LISTINGS_MAX = 8;
+
 class SourceWalk {
   readonly #options: FinderOptions;
   readonly #turn: Turn;
@@ -86,6 +89,9 @@ class SourceWalk {
   readonly #listing: Listing;
   readonly #sourceId: number;
   readonly #deviceId: string;
+  /** Folders that nobody has begun to list. */
+  readonly #folders = [""];
+  #ignored = 0;
   #found = 0;
 
   constructor(options: FinderOptions, turn: Turn, signal: AbortSignal) {
@@ -107,20 +113,10 @@ class SourceWalk {
   async run(): Promise<ListingResult> {
     const { store, job, source, events, log } = this.#options;
     const startMs = performance.now();
-    let ignored = 0;
-    const recursive = this.#turn.capabilities.recursiveList === true;
-    const directories = [""];
-    for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
-      const outcome = await this.#turn.client.list(
-        recursive ? { directory, recursive } : { directory },
-        (entries) => this.#take(entries, recursive ? undefined : directories),
-        { signal: this.#signal },
-      ).catch((error) => this.#passOver(directory, error));
-      ignored += outcome?.ignored ?? 0;
-    }
+    await this.#listAll();
     this.#checkDevice();
     // The host has told of entries that it ignored; what is missing because of them must not look deleted.
-    if (ignored === 0) {
+    if (this.#ignored === 0) {
       for (const paths of this.#listing.complete()) {
         await this.#letOthersWork(paths.length > 0);
         for (const path of paths) events.emit({ event: "gone", job: job.name, path });
@@ -149,6 +145,78 @@ class SourceWalk {
     if (isChanged) await this.#options.store.durable();
     else await new Promise((resolve) => setImmediate(resolve));
     this.#signal.throwIfAborted();
+  }
+
+  /** Lists all folders: with the turn that it has, and with more of them as long as folders wait and turns are free. */
+  async #listAll(): Promise<void> {
+    const { source } = this.#options;
+    const isWide = source.callsMax > 1 || (this.#turn.capabilities.callsAhead ?? 0) > 0;
+    const failing = new AbortController();
+    const ending = new AbortController();
+    const signal = AbortSignal.any([this.#signal, failing.signal]);
+    const helpers = new Set<Promise<void>>();
+    let listingCount = 0;
+    const list = async (turn: Turn) => {
+      listingCount++;
+      try {
+        for (let folder = this.#folders.pop(); folder !== undefined; folder = this.#folders.pop()) {
+          await this.#listOne(turn, folder, signal);
+          if (isWide) help();
+        }
+      } catch (error) {
+        failing.abort(error);
+        throw error;
+      } finally {
+        listingCount--;
+      }
+    };
+    const help = () => {
+      for (let wanted = this.#folders.length; wanted > 0 && helpers.size < LISTINGS_MAX - 1; wanted--) {
+        const helper = this.#withTurn(AbortSignal.any([signal, ending.signal]), list)
+          .catch((error) => failing.abort(error)).finally(() => helpers.delete(helper));
+        helpers.add(helper);
+      }
+    };
+    try {
+      await list(this.#turn);
+      // A folder that a helper lists may bring more of them.
+      while (listingCount > 0 && !failing.signal.aborted) {
+        await Promise.race(helpers);
+        await list(this.#turn);
+      }
+    } catch {
+      // The first failure, whose ever, is the reason why the others were ended.
+    }
+    ending.abort();
+    await Promise.all(helpers);
+    if (failing.signal.aborted) throw failing.signal.reason;
+  }
+
+  /** Works with one more turn, unless there is none before `signal` is aborted. */
+  async #withTurn(signal: AbortSignal, work: (turn: Turn) => Promise<void>): Promise<void> {
+    const { source, job } = this.#options;
+    let turn: Turn;
+    try {
+      turn = await source.turn(job.name, { signal, ahead: true });
+    } catch {
+      return;
+    }
+    try {
+      await work(turn);
+    } finally {
+      // What the device is worth after a failure, the turn of the whole listing tells.
+      turn.end();
+    }
+  }
+
+  async #listOne(turn: Turn, directory: string, signal: AbortSignal): Promise<void> {
+    const isRecursive = turn.capabilities.recursiveList === true;
+    const outcome = await turn.client.list(
+      isRecursive ? { directory, recursive: true } : { directory },
+      (entries) => this.#take(entries, isRecursive ? undefined : this.#folders),
+      { signal },
+    ).catch((error) => this.#passOver(directory, error));
+    this.#ignored += outcome?.ignored ?? 0;
   }
 
   /** One folder that is closed to us, or that vanished since it was named, does not hold up the others. */

@@ -59,6 +59,35 @@ Deno.test("listSource() lists all others when one folder is closed to us, and sa
   assert.equal(bed.file("b/d/e")["state"], "found");
 });
 
+Deno.test("listSource() lists folders side by side, as many as the device lets it, and ends them all with the first failure", async () => {
+  for (const callsMax of [1, 3]) {
+    await using bed = new Bed();
+    bed.source.can = { callsMax };
+    for (let n = 0; n < 12; n++) bed.source.put(`d${n}/below/f`, "f");
+    let running = 0;
+    let most = 0;
+    bed.source.script = async ({ method }) => {
+      if (method !== "list") return;
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      running--;
+    };
+    const result = await bed.list();
+    assert.equal(result.found, 12);
+    assert.equal(bed.source.count("list"), 25);
+    assert.equal(most, callsMax);
+    bed.source.script = async ({ method, path }) => {
+      if (method !== "list") return;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (path === "d7") throw new DriverError("unavailable", "Connection is gone");
+    };
+    await assert.rejects(bed.list(), { code: "unavailable", message: "Connection is gone" });
+    assert.deepEqual(bed.told("gone"), []);
+    bed.source.script = () => {};
+    assert.equal((await bed.list()).settling, 0, "all turns were given back");
+  }
+});
+
 Deno.test("listSource() fails when the root itself is closed to us", async () => {
   await using bed = new Bed();
   bed.source.script = ({ method }) => {

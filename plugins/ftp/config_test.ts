@@ -16,7 +16,7 @@ Deno.test("parseConfig() fills in what a device needs", () => {
     passwd: "",
     secure: false,
     dir: "",
-    connections: 4,
+    connections: 16,
   });
   assert.equal(parse({ host: "a", secure: "implicit" }).port, 990);
   assert.equal(parse({ host: "a", secure: true }).secure, "explicit");

@@ -25,6 +25,11 @@ export class Directories {
     this.#known.add(directory);
   }
 
+  /** Whether `directory` was there when it was last asked for. */
+  has(directory: string): boolean {
+    return directory === "" || this.#known.has(directory);
+  }
+
   /** Somebody else removed it. */
   forget(directory: string): void {
     this.#known.delete(directory);

@@ -34,10 +34,10 @@ import { Session } from "./session.ts";
 import { confirm, upload } from "./upload.ts";
 
 /**
- * Small files' calls that may wait for a connection here: the next one begins on it without a word through the host, and
- * its first commands travel with the last ones of the file before.
+ * Calls that may wait for a connection here: the next one begins on it without a word through the host, and its first
+ * commands travel with the last ones of the file before. What waits shows how many connections are of use.
  */
-const CALLS_AHEAD = 8;
+const CALLS_AHEAD = 16;
 
 /** See `plugins/README.md` for the contract. */
 export class FtpDriver implements Driver {
@@ -61,6 +61,7 @@ export class FtpDriver implements Driver {
       makesRoot: params.role === "target",
       stateDir: params.stateDir,
       log: link.log.bind(link),
+      hasEpsv: false,
     };
     this.#params = params;
     this.#pool = new Pool({
@@ -104,6 +105,7 @@ export class FtpDriver implements Driver {
             : await explainMissing(session, directory, "directory");
         }
       });
+      pool.growForWaiting();
     });
   }
 

@@ -20,7 +20,26 @@ export async function publish(
   replaces: boolean,
 ): Promise<void> {
   const refusal = await rename(session, temporary, path);
-  if (refusal === undefined) return;
+  if (refusal !== undefined) await publishRefused(session, { temporary, path, sizeBytes, replaces, refusal });
+}
+
+/**
+ * {@linkcode publish} whose answer is awaited after the session was given back: it travels with what the next call on it
+ * asks. What it returns is for {@linkcode publishRefused}. Not while `session.isRenaming`.
+ * @throws {ConnectionLost} the answer is lost
+ */
+export async function askToPublish(session: Session, temporary: string, path: string): Promise<ReplyError | undefined> {
+  const [start, finish] = renaming(session, temporary, path);
+  const [started, finished] = await Promise.all([session.control.ask(start), session.control.ask(finish)]);
+  return refusalOf(session, [start, finish], [started, finished]);
+}
+
+/** What is to be done about a rename that the server refused; see {@linkcode publish}. */
+export async function publishRefused(
+  session: Session,
+  wanted: { temporary: string; path: string; sizeBytes: number; replaces: boolean; refusal: ReplyError },
+): Promise<void> {
+  const { temporary, path, sizeBytes, replaces, refusal } = wanted;
   // A rename that worked, whatever was said of it: nothing has the temporary name, the whole has the final one.
   if (await lookUp(session, temporary, false) === undefined) {
     const found = await lookUp(session, path, false);
@@ -39,28 +58,26 @@ export async function publish(
 }
 
 async function rename(session: Session, from: string, to: string): Promise<ReplyError | undefined> {
-  const start = `RNFR ${session.path(from)}`;
-  const finish = `RNTO ${session.path(to)}`;
-  const [started, finished] = await exchange(session, start, finish);
+  const commands = renaming(session, from, to);
+  if (!session.isRenaming) return refusalOf(session, commands, await session.control.exchange(commands));
+  const started = await session.control.command(commands[0]);
   const isStarted = started.code === 350 || isDone(started);
+  return refusalOf(session, commands, isStarted ? [started, await session.control.command(commands[1])] : [started]);
+}
+
+/** Sent together where that is safe: after a refused RNFR the other one is out of sequence and does nothing. */
+function renaming(session: Session, from: string, to: string): [string, string] {
+  return [`RNFR ${session.path(from)}`, `RNTO ${session.path(to)}`];
+}
+
+function refusalOf(session: Session, commands: [string, string], replies: Reply[]): ReplyError | undefined {
+  const [started, finished] = replies as [Reply, Reply?];
   const isFinished = finished !== undefined && isDone(finished);
   // What was not renamed a server may still know, above all one that something between has answered for: the next RNTO
   // would rename that, if its own RNFR were refused.
   session.isRenaming = !isFinished;
-  if (!isStarted) return new ReplyError(start, started);
-  return isFinished ? undefined : new ReplyError(finish, finished!);
-}
-
-/** Together where that is safe: after a refused RNFR the other one is out of sequence and does nothing. */
-async function exchange(
-  session: Session,
-  start: string,
-  finish: string,
-): Promise<[started: Reply, finished: Reply | undefined]> {
-  const { control } = session;
-  if (!session.isRenaming) return await control.exchange([start, finish]) as [Reply, Reply];
-  const started = await control.command(start);
-  return [started, started.code === 350 || isDone(started) ? await control.command(finish) : undefined];
+  if (started.code !== 350 && !isDone(started)) return new ReplyError(commands[0], started);
+  return isFinished ? undefined : new ReplyError(commands[1], finished!);
 }
 
 function refused(refusal: ReplyError, path: string): DriverError {

@@ -27,6 +27,8 @@ export interface SessionContext {
   makesRoot: boolean;
   stateDir: string;
   log: (level: LogLevel, message: string) => void;
+  /** EPSV has worked on one of them since the driver started. */
+  hasEpsv: boolean;
 }
 
 /** One connection to the server. Used by one call at a time. */
@@ -42,8 +44,9 @@ export class Session {
   isClosed = false;
   /** The server may still know a file that RNFR named. */
   isRenaming = false;
+  /** Shortest time that an answer took at the login, milliseconds: the link's round trip, and hardly more. */
+  roundTripMs = Infinity;
   #isRooted = false;
-  #hasEpsv = false;
   /** Closes the data connection under way, which ends with the session. */
   closeData: (() => void) | undefined;
   #chunk: Uint8Array<ArrayBuffer> | undefined;
@@ -116,11 +119,11 @@ export class Session {
    * Asks for a data port and starts to connect to it. The address in a PASV reply is ignored: it is often one behind
    * NAT, and a hostile server could point it at a third machine.
    * @param command what the connection is for. It is sent together with the question, which saves a round trip, where
-   *   EPSV has worked before on this session; `isSent` says whether it was
+   *   EPSV has worked before; `isSent` says whether it was
    */
   async passive(command?: string): Promise<{ connecting: Promise<Deno.TcpConn>; isSent: boolean }> {
-    const { memory } = this.context;
-    const isTogether = command !== undefined && this.#hasEpsv && !memory.has("noTogether");
+    const { memory, hasEpsv } = this.context;
+    const isTogether = command !== undefined && hasEpsv && !memory.has("noTogether");
     if (isTogether) {
       await this.control.send("EPSV", command);
       const reply = await this.control.reply(REPLY_TIMEOUT_MS, "EPSV");
@@ -143,7 +146,7 @@ export class Session {
     reply ??= await this.control.command("PASV");
     const port = portOf(reply);
     if (port === undefined) throw new ConnectionLost(new ReplyError(asked, reply).message);
-    this.#hasEpsv = asked === "EPSV";
+    this.context.hasEpsv = asked === "EPSV";
     return { connecting: this.#connectData(port), isSent: false };
   }
 
@@ -200,8 +203,8 @@ export class Session {
 
   async #login(): Promise<void> {
     const { user, passwd } = this.context.config;
-    let reply = await this.control.command(`USER ${user}`);
-    if (reply.code === 331) reply = await this.control.command(`PASS ${passwd}`);
+    let reply = (await this.#timed([`USER ${user}`]))[0]!;
+    if (reply.code === 331) reply = (await this.#timed([`PASS ${passwd}`]))[0]!;
     if (isDone(reply)) return;
     if (isTooMany(reply)) throw new TooManyConnections(`Server refuses the login: "${replyText(reply)}"`);
     if (reply.code < 500 && reply.code !== 332 && reply.code !== 430) {
@@ -222,40 +225,55 @@ export class Session {
       await this.control.expect("PROT P");
     }
     // Type first: SIZE in ASCII type is refused by most servers.
-    await this.control.expect("TYPE I");
-    const feat = await this.control.command("FEAT");
+    const type = "TYPE I";
+    const [typed, feat] = await this.#timed([type, "FEAT"]) as [Reply, Reply];
+    if (!isDone(typed)) throw new ReplyError(type, typed);
     if (feat.code === 211) this.features = feat.lines.slice(1, -1).map((line) => line.trim().toLowerCase());
     // Draft of RFC 2640; a refusal is harmless.
-    if (this.has("utf8")) await this.control.command("OPTS UTF8 ON");
-    await this.enterRoot();
+    await this.enterRoot(this.has("utf8") ? ["OPTS UTF8 ON"] : []);
+  }
+
+  /** {@linkcode Control.exchange}, from which the link's round trip is learned. */
+  async #timed(lines: string[]): Promise<Reply[]> {
+    const sinceMs = performance.now();
+    const replies = await this.control.exchange(lines);
+    this.roundTripMs = Math.min(this.roundTripMs, performance.now() - sinceMs);
+    return replies;
   }
 
   /**
    * Changes into the device's root. Its absolute path is learned once, right after the login: later the working
    * directory is wherever the last listing or directory check left it.
+   * @param first commands that are sent before, whatever becomes of them
    * @throws {DriverError} `unavailable` when it is not there
    */
-  async enterRoot(): Promise<void> {
+  async enterRoot(first: string[] = []): Promise<void> {
     const { config: { dir }, memory, makesRoot } = this.context;
     const target = this.#isRooted ? this.base : dir;
-    if (target !== "") {
-      let reply = await this.control.command(`CWD ${target}`);
-      // Once, and below a directory that is there: later a missing root means that a disk is gone.
-      if (!isDone(reply) && makesRoot && !memory.hasRoot(dir) && isDone(await this.control.command(`MKD ${target}`))) {
-        reply = await this.control.command(`CWD ${target}`);
-      }
-      if (!isDone(reply)) {
-        throw new DriverError("unavailable", `Directory "${dir}" is not there: "${replyText(reply)}"`, {
-          hint: 'Make the directory on the server, or correct "dir"',
-        });
-      }
+    const enter = target === "" ? [] : [`CWD ${target}`];
+    const where = this.#isRooted ? [] : ["PWD"];
+    const replies = await this.control.exchange([...first, ...enter, ...where]);
+    let pwd = replies[first.length + enter.length];
+    let entered = enter.length === 0 ? undefined : replies[first.length]!;
+    // Once, and below a directory that is there: later a missing root means that a disk is gone.
+    if (
+      entered !== undefined && !isDone(entered) && makesRoot && !memory.hasRoot(dir) &&
+      isDone(await this.control.command(`MKD ${target}`))
+    ) {
+      const again = await this.control.exchange([...enter, ...where]);
+      entered = again[0]!;
+      pwd = again[1];
     }
-    if (this.#isRooted) return;
-    const reply = await this.control.command("PWD");
-    const quoted = quotedName(replyText(reply));
-    if (isDone(reply) && quoted?.startsWith("/")) this.base = quoted;
+    if (entered !== undefined && !isDone(entered)) {
+      throw new DriverError("unavailable", `Directory "${dir}" is not there: "${replyText(entered)}"`, {
+        hint: 'Make the directory on the server, or correct "dir"',
+      });
+    }
+    if (pwd === undefined) return;
+    const quoted = quotedName(replyText(pwd));
+    if (isDone(pwd) && quoted?.startsWith("/")) this.base = quoted;
     else if (dir.startsWith("/")) this.base = dir;
-    else throw new ReplyError("PWD", reply);
+    else throw new ReplyError("PWD", pwd);
     this.#isRooted = true;
     if (makesRoot) memory.learnRoot(dir);
   }

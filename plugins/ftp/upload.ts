@@ -6,19 +6,21 @@ import {
   type Call,
   conflictPath,
   DriverError,
+  isSmallFile,
   parentOf,
   type Proof,
+  READ_BACK_BYTES,
   type Receipt,
   temporaryPath,
   type UploadParams,
 } from "../../lib/driver/mod.ts";
 import type { Directories } from "./directories.ts";
-import { type Found, lookUp, lookUpTogether, publishedPath } from "./entries.ts";
+import { type Found, foundBy, lookUp, lookUpTogether, mlstOf, publishedPath } from "./entries.ts";
 import { ReplyError } from "./errors.ts";
 import { formatTime } from "./parse_mlsd.ts";
 import { hashOf, proveSame } from "./proof.ts";
 import type { Pool } from "./pool.ts";
-import { publish } from "./publish.ts";
+import { askToPublish, publish, publishRefused } from "./publish.ts";
 import { sendFile, settledSize } from "./send.ts";
 import type { Session } from "./session.ts";
 import { ConnectionLost } from "./stream.ts";
@@ -35,7 +37,12 @@ export async function upload(
 ): Promise<Receipt> {
   const job = new Upload(directories, params, call, await temporaryPath(params.path, params.sha256));
   try {
-    return await pool.use(call.signal, (session) => job.run(session));
+    const { receipt, refusal } = await pool.use(call.signal, (session) => job.run(session));
+    const refused = await refusal;
+    if (refused !== undefined) {
+      await pool.use(call.signal, (session) => job.publishRefused(session, receipt.path, refused));
+    }
+    return receipt;
   } catch (error) {
     // The answer to the last byte or to the rename is lost: a new connection can ask how far it came.
     if (!(error instanceof ConnectionLost) || !job.isSent || call.signal.aborted) throw error;
@@ -103,6 +110,13 @@ async function discard(session: Session, temporary: string): Promise<void> {
   await session.control.command(`DELE ${session.path(temporary)}`);
 }
 
+/** What an upload came to, as far as its session had to tell. */
+interface Outcome {
+  receipt: Receipt;
+  /** The answer to the rename, where it is still to come: why it was refused. */
+  refusal?: Promise<ReplyError | undefined>;
+}
+
 class Upload {
   readonly #directories: Directories;
   readonly #params: UploadParams;
@@ -120,13 +134,33 @@ class Upload {
     this.#temporary = temporary;
   }
 
-  async run(session: Session): Promise<Receipt> {
+  async run(session: Session): Promise<Outcome> {
+    if (this.#goesAtOnce(session)) return await this.#runAtOnce(session);
     const names = [this.#params.path, this.#temporary];
     const [atFinal, atTemporary] = await lookUpTogether(session, names, { careful: false });
     const place = await this.#place(session, { there: atFinal });
-    if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
+    if (place.proof !== undefined) return { receipt: await this.#alreadyThere(session, place.path, place.proof) };
     await this.#directories.ensure(session, parentOf(this.#params.path));
     await this.#send(session, { there: atTemporary });
+    return await this.#finish(session, place.path);
+  }
+
+  /**
+   * Whether the bytes are sent without looking first: a part of them that is there saves nothing, since it would be read
+   * back as a whole, and what has the final name already is seen while they move.
+   */
+  #goesAtOnce(session: Session): boolean {
+    const { sizeBytes, path } = this.#params;
+    return session.hasMlst && sizeBytes <= READ_BACK_BYTES && this.#directories.has(parentOf(path));
+  }
+
+  async #runAtOnce(session: Session): Promise<Outcome> {
+    const looking = session.control.ask(mlstOf(session, this.#params.path));
+    looking.catch(() => {}); // The transfer on the same connection fails as well.
+    await this.#send(session, { there: undefined });
+    const found = foundBy(await looking);
+    const place = await this.#place(session, found === null ? undefined : { there: found });
+    if (place.proof !== undefined) return { receipt: await this.#alreadyThere(session, place.path, place.proof) };
     return await this.#finish(session, place.path);
   }
 
@@ -136,21 +170,41 @@ class Upload {
     if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
     const sizeBytes = await settledSize(session, this.#temporary, this.#call);
     if (sizeBytes !== this.#params.sizeBytes) throw lost;
-    return await this.#finish(session, place.path);
+    const { receipt, refusal } = await this.#finish(session, place.path);
+    const refused = await refusal;
+    if (refused !== undefined) await this.publishRefused(session, receipt.path, refused);
+    return receipt;
+  }
+
+  /** The server does not rename, at least not so. */
+  async publishRefused(session: Session, path: string, refusal: ReplyError): Promise<void> {
+    const { sizeBytes, onExisting } = this.#params;
+    const replaces = onExisting === "replace";
+    await this.#unlessRejected(
+      session,
+      () => publishRefused(session, { temporary: this.#temporary, path, sizeBytes, replaces, refusal }),
+    );
+  }
+
+  /** A name that will never be taken leaves bytes of no use behind. */
+  async #unlessRejected<T>(session: Session, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof DriverError && error.code === "rejected") await this.#discard(session);
+      throw error;
+    }
   }
 
   /** The name to publish under. Bytes that will never have one are of no use on the server. */
   async #place(session: Session, first?: { there: Found | undefined }): Promise<Place> {
-    try {
+    return await this.#unlessRejected(session, async () => {
       const place = await findPlace(session, this.#params, this.#call, first);
       if (place.isTaken && place.proof === undefined && this.#params.onExisting === "fail") {
         throw new DriverError("rejected", `Other bytes have the name "${place.path}" on the server`);
       }
       return place;
-    } catch (error) {
-      if (error instanceof DriverError && error.code === "rejected") await this.#discard(session);
-      throw error;
-    }
+    });
   }
 
   async #alreadyThere(session: Session, path: string, proof: Proof): Promise<Receipt> {
@@ -188,7 +242,7 @@ class Upload {
   }
 
   /** Checks the whole, sets its time, and publishes it. */
-  async #finish(session: Session, path: string): Promise<Receipt> {
+  async #finish(session: Session, path: string): Promise<Outcome> {
     const { sizeBytes, sha256, onExisting } = this.#params;
     const replaces = onExisting === "replace";
     const setTime = this.#setTimeCommand(session);
@@ -224,17 +278,18 @@ class Upload {
     if (setTime === undefined) await this.#setTimeByMdtm(session);
     if (!replaces) {
       const place = await this.#place(session, { there: atFinal });
-      if (place.proof !== undefined) return await this.#alreadyThere(session, place.path, place.proof);
+      if (place.proof !== undefined) return { receipt: await this.#alreadyThere(session, place.path, place.proof) };
       path = place.path;
     }
-    try {
-      await publish(session, this.#temporary, path, sizeBytes, replaces);
-    } catch (error) {
-      // This name will never be taken: the bytes are of no use there.
-      if (error instanceof DriverError && error.code === "rejected") await this.#discard(session);
-      throw error;
+    const proof = hash === undefined ? "size" : "checksum";
+    // The name that it really gets is asked for afterwards.
+    if (!isSmallFile(sizeBytes) || /\s$/.test(path) || session.isRenaming) {
+      await this.#unlessRejected(session, () => publish(session, this.#temporary, path, sizeBytes, replaces));
+      return { receipt: await receiptOf(session, this.#params, path, proof) };
     }
-    return await receiptOf(session, this.#params, path, hash === undefined ? "size" : "checksum");
+    const refusal = askToPublish(session, this.#temporary, path);
+    refusal.catch(() => {}); // Awaited when the session was given back.
+    return { receipt: await receiptOf(session, this.#params, path, proof), refusal };
   }
 
   async #discard(session: Session): Promise<void> {

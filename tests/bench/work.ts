@@ -12,6 +12,8 @@ export interface Contender {
   argv: string[];
   /** The command that must be there; absent: always. */
   needs?: string;
+  /** The fastest of these is what the others are compared with; none: the first contender. */
+  isYardstick?: boolean;
 }
 
 /** A piece of work, the same for every contender. */
@@ -20,10 +22,11 @@ export interface Workload {
   what: string;
   /** Files that are moved. */
   files: number;
+  /** Its time goes into waiting for a link: there is nothing to warm up, and every round counts. */
+  isWaiting?: boolean;
   prepare(dir: string): void | Promise<void>;
   /** Before each run. */
   reset(dir: string): Promise<void>;
-  /** The first one is what the others are compared with. */
   contenders(dir: string): Contender[];
   /** After the last run. */
   finish?(): Promise<void>;

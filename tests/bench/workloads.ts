@@ -1,10 +1,8 @@
 /** The work that is measured. */
-import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { hasCommand } from "../support/needs.ts";
 import { Store } from "../../lib/state/mod.ts";
-import { type FtpServer, startFtpServer } from "../support/ftp_servers.ts";
+import { FTP } from "./ftp.ts";
 import { addKnown } from "./known_files.ts";
 import { measure } from "./measure.ts";
 import { UPLOADS } from "./uploads.ts";
@@ -55,71 +53,6 @@ const bigLocal: Workload = {
     filesync(dir),
   ],
 };
-
-/** Work with an FTP server on this machine: whole files of either size, in one direction. */
-function withFtp(
-  work: { name: string; what: string; files: number; isSource: boolean; make: (dir: string) => void },
-): Workload {
-  const { name, what, files, isSource, make } = work;
-  let server: FtpServer | undefined;
-  return {
-    name,
-    what,
-    files,
-    prepare: async (dir) => {
-      make(join(dir, isSource ? "served" : "in"));
-      mkdirSync(join(dir, "served"), { recursive: true });
-      server = await startFtpServer("pure-ftpd", { root: join(dir, "served") });
-      const { host, port, user, passwd } = server;
-      const served = { driver: "ftp", args: { host, port, user, passwd } };
-      const ours = { driver: "local", args: { dir: isSource ? "out" : "in" } };
-      const job = { name: "bench", source: isSource ? served : ours, target: isSource ? ours : served };
-      writeFileSync(join(dir, "config.json"), JSON.stringify({ jobs: [{ ...job, finder: { settle: "0s" } }] }));
-    },
-    reset: async (dir) => {
-      await putAside(dir, isSource ? "out" : "served", ...STATE);
-      if (isSource) return;
-      mkdirSync(join(dir, "served"));
-      // The user of the server's accounts.
-      Deno.chownSync(join(dir, "served"), 1, 1);
-    },
-    contenders: (dir) => {
-      const { host, port, user, passwd } = server!;
-      const pass = hasCommand("rclone") ? execFileSync("rclone", ["obscure", passwd]).toString().trim() : "";
-      const remote = `:ftp,host=${host},port=${port},user=${user},pass=${pass}:`;
-      const [from, to] = isSource ? [remote, "out"] : ["in", remote];
-      const mirror = isSource ? "mirror --parallel=4 / out" : "mirror -R --parallel=4 in /";
-      const lftp = ["-p", String(port), "-u", `${user},${passwd}`, "-e", `set ftp:ssl-allow no; ${mirror}; quit`, host];
-      return [
-        { who: "rclone --transfers 4", argv: ["rclone", "copy", from!, to!, "--transfers", "4"], needs: "rclone" },
-        { who: "lftp --parallel=4", argv: ["lftp", ...lftp], needs: "lftp" },
-        filesync(dir),
-      ];
-    },
-    finish: async () => await server?.stop(),
-  };
-}
-
-const FTP: readonly Workload[] = [true, false].flatMap((isSource) => {
-  const way = isSource ? "from an FTP server" : "to an FTP server";
-  const end = isSource ? "from-ftp" : "to-ftp";
-  return [
-    withFtp({
-      name: `small-${end}`,
-      what: `2,000 files of 50 KiB ${way} on this machine (pure-ftpd)`,
-      files: 2000,
-      isSource,
-      make: (dir) => makeFiles(dir, 40, 50, 50 * 1024),
-    }),
-    withFtp({
-      name: `big-${end}`,
-      what: `one file of 512 MiB ${way} on this machine (pure-ftpd)`,
-      files: 1,
-      isSource,
-      make: (dir) => makeFiles(dir, 1, 1, 512 * 1024 * 1024),
-    }),
-  ];
-});
 
 const FEW = 10;
 const MANY = 200_000;
