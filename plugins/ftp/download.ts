@@ -77,7 +77,12 @@ function changed(path: string): DriverError {
 /** Moves the bytes; returns how many the file has. */
 async function fetch(session: Session, params: DownloadParams, before: Fingerprint, call: Call): Promise<number> {
   if (before.sizeBytes !== undefined && params.offsetBytes > before.sizeBytes) throw changed(params.path);
-  const expected = { path: params.path, sizeBytes: before.sizeBytes, startsAtZero: params.offsetBytes === 0 };
+  const expected = {
+    path: params.path,
+    sizeBytes: before.sizeBytes,
+    startsAtZero: params.offsetBytes === 0,
+    limit: params.maxBytesPerSecond,
+  };
   let writer = new SpoolWriter(params.spoolFile, params.offsetBytes);
   try {
     const command = `RETR ${session.path(params.path)}`;
@@ -115,19 +120,22 @@ interface Destination {
   sizeBytes: number | undefined;
   /** Nothing was held before. */
   startsAtZero: boolean;
+  /** Bytes per second, as the call began. */
+  limit: number | undefined;
 }
 
 /** Returns how many bytes there are then: fewer than there should be when the server ended the data early. */
 async function pump(
   session: Session,
   transfer: Transfer,
-  { writer, path, sizeBytes, startsAtZero }: Destination,
+  { writer, path, sizeBytes, startsAtZero, limit }: Destination,
   call: Call,
 ): Promise<number> {
   const bytes = session.chunk;
   // A small file that comes in one piece is over before anybody could look: its answer is all that is told.
   const isSmall = startsAtZero && isSmallFile(sizeBytes);
   if (!isSmall) call.progress(writer.startBytes);
+  if (!isSmall && limit !== undefined) transfer.readAhead?.begin(limit);
   try {
     for (let count = await transfer.read(bytes); count !== null; count = await transfer.read(bytes)) {
       writer.write(bytes.subarray(0, count));

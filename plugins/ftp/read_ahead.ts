@@ -26,6 +26,11 @@ export class ReadAhead {
     this.#conn = conn;
   }
 
+  /** Told before the first byte that there is a limit: what it lets through at once would let the kernel take far more. */
+  begin(bytesPerSecond: number): void {
+    this.#bound(bytesPerSecond / 1000);
+  }
+
   /**
    * Told of each piece.
    * @param waitedMs how long its limit held it up

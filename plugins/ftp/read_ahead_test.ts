@@ -44,3 +44,25 @@ Deno.test({
     assert.ok(freeBytes > boundBytes, `${boundBytes} of ${freeBytes}`);
   },
 });
+
+Deno.test({
+  name: "ReadAhead keeps the kernel from reading ahead of what a limit lets through at once",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    using conn = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+    const peer = await listener.accept();
+    new ReadAhead(conn).begin(5 * 1024 * 1024);
+    const bytes = new Uint8Array(PIECE_BYTES);
+    const writing = (async () => {
+      for (;;) await peer.write(bytes);
+    })().catch(() => {});
+    const into = new Uint8Array(PIECE_BYTES);
+    for (let readBytes = 0; readBytes < 16 * PIECE_BYTES;) readBytes += (await conn.read(into))!;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const unread = new SocketQueue(conn.localAddr.port, conn.remoteAddr.port).unreadBytes;
+    peer.close();
+    await writing;
+    assert.ok(unread <= 192 * 1024, `${unread}`);
+  },
+});
