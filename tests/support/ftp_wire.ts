@@ -331,6 +331,8 @@ class Link {
         const passed = part.length < leftBytes ? part : part.subarray(0, Math.max(0, leftBytes));
         await this.#wire.pace(passed.length);
         if (this.isSilent) return await never();
+        // What nobody takes any more does not pass; the other direction may not know yet that the peer is gone.
+        if (to.destroyed) throw new Error("The peer is gone");
         if (passed.length > 0) {
           transfer.bytes += passed.length;
           to.write(passed);
